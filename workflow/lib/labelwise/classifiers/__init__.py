@@ -1,0 +1,1 @@
+"""Classifiers: models that score classes instead of writing text."""

@@ -1,0 +1,144 @@
+"""What a line of each file holds, and how files are read and written (stdlib only).
+
+Every data file has deterministic bytes: no times, hosts or absolute paths of our own, sorted where
+order carries no meaning. A file appears whole or not at all (``atomic``).
+"""
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from labelwise.errors import LabelwiseError
+
+CATEGORIES = ("A", "S", "S+", "S-", "M", "M+", "M-", "N")
+"""Label categories of the paper's Table 1: all, single, multilabel, none; +/- = original label in the set."""
+
+OUTCOMES = (
+    "ok",
+    "out_of_list",
+    "abstain",
+    "parse_error",
+    "count_mismatch",
+    "truncated",
+    "content_filter",
+    "empty",
+    "image_error",
+)
+"""What became of one image's answer. Only ``ok`` names a class by itself; see ``parsing``."""
+
+IMAGES = ("image", "file", "sha256", "bytes", "width", "height", "status")
+CLASSES = ("class", "name")
+LABELS = ("image", "labels", "uncertain", "void", "source")
+PREDICTIONS = (
+    "repeat",
+    "image",
+    "position",
+    "outcome",
+    "answer",
+    "class",
+    "score",
+    "margin",
+    "mapped",
+)
+CONFUSIONS = ("labelled", "predicted", "count", "weight")
+
+
+@contextmanager
+def atomic(path: str | Path, mode: str = "w") -> Iterator[Any]:
+    """Open a temporary file beside ``path``; on success it replaces ``path``, synced to disk."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    try:
+        with os.fdopen(handle, mode, **text) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write one text file, whole or not at all."""
+    with atomic(path) as file:
+        file.write(text)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON with sorted keys and two spaces of indent."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read one JSON file; a broken one is an error that names the place."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LabelwiseError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise LabelwiseError(f"{path}: not JSON: {error}") from None
+
+
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows (dicts) under ``columns``, with unix line ends; None is an empty cell."""
+    with atomic(path) as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_csv(path: str | Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Read rows as dicts of strings; a missing file or column is an error that names it."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise LabelwiseError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise LabelwiseError(f"{path}: not UTF-8 text: {error}") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    missing = [c for c in columns if c not in (reader.fieldnames or ())]
+    if missing:
+        raise LabelwiseError(
+            f"{path}: no column {', '.join(missing)}; it has {', '.join(reader.fieldnames or ())}"
+        )
+    return list(reader)
+
+
+def dump_line(value: Any) -> str:
+    """One JSON value on one line, keys in the order given, so equal values give equal bytes."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def write_jsonl(path: str | Path, lines: Iterable[Any]) -> None:
+    """Write one JSON value a line."""
+    with atomic(path) as file:
+        for line in lines:
+            file.write(dump_line(line) + "\n")
+
+
+def read_jsonl(path: str | Path) -> Iterator[Any]:
+    """Yield the values of a JSON-lines file; a broken line is an error that gives its number."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise LabelwiseError(f"{path}:{number}: not JSON: {error}") from None
+    except FileNotFoundError:
+        raise LabelwiseError(f"{path}: no such file") from None
+
+
+def ids(text: str) -> tuple[int, ...]:
+    """Class ids of a cell: ``"65 795"`` -> ``(65, 795)``; an empty cell is ``()``."""
+    return tuple(int(part) for part in text.split())
