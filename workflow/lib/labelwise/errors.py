@@ -10,7 +10,7 @@ class LabelwiseError(ValueError):
 
 
 def cli(main: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a command: a ``LabelwiseError`` ends it with one line and exit status 1, no traceback."""
+    """Wrap a command: a ``LabelwiseError`` ends it with one line and exit status 1."""
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from labelwise.errors import LabelwiseError
 
 CATEGORIES = ("A", "S", "S+", "S-", "M", "M+", "M-", "N")
-"""Label categories of the paper's Table 1: all, single, multilabel, none; +/- = original label in the set."""
+"""The paper's Table 1: all, single, multilabel, none; +/- = the original label is in the set."""
 
 OUTCOMES = (
     "ok",
