@@ -1,0 +1,274 @@
+"""Which images a study uses, and how their pixels are read.
+
+Pixels are read by one rule, ``read``: what Pillow's ``Image.open(file).convert("RGB")`` gives, as
+in the evaluation code of torchvision, timm and open_clip. So the content decides, not the suffix;
+EXIF orientation is ignored; CMYK, grey and palette images become RGB; of an animation the first
+frame counts. Two kinds depart from Pillow, whose result would be no picture: transparent pixels
+are laid on white (Pillow shows whatever colour is stored under them) and 16-bit grey is scaled to
+8 bit (Pillow clips it). Images of more than 200 million pixels are refused.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labelwise import weights
+from labelwise.draw import key
+from labelwise.errors import LabelwiseError, cli
+from labelwise.progress import progress
+from labelwise.records import IMAGES, ids, read_csv, write_csv
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PIXELS = 200_000_000
+"""Most pixels of one image (600 MB as RGB): above any camera, below what a hostile file claims."""
+
+SUFFIXES = frozenset(
+    [".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"]
+)
+"""What counts as an image in a folder, by its name in lower case."""
+
+DEMO = "data/demo/photos.csv"
+WORKERS_FROM = 256
+"""Fewer images than this are read in one process."""
+
+
+def path(file: str) -> Path:
+    """Where a ``file`` of an images table lies; ``weights:NAME/...`` is in fetched weights."""
+    if file.startswith("weights:"):
+        name, _, rest = file.removeprefix("weights:").partition("/")
+        return weights.folder(name) / rest
+    return Path(file)
+
+
+def read(file: str | Path) -> "Image":
+    """One image as RGB, by the rule of this module.
+
+    Raises:
+        LabelwiseError: missing, empty, truncated, not an image, or larger than ``PIXELS``; one line
+            that begins with the file.
+    """
+    return decode(_bytes(file), str(file))
+
+
+def decode(data: bytes, file: str) -> "Image":
+    """The bytes of an image as RGB; ``file`` is what errors call it."""
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    Image.MAX_IMAGE_PIXELS = None  # PIXELS is the limit, checked below before any pixel is decoded
+    if not data:
+        raise LabelwiseError(f"{file}: unreadable image: the file is empty")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+            if width * height > PIXELS:
+                raise LabelwiseError(
+                    f"{file}: unreadable image: {width} x {height} pixels are more than"
+                    f" {PIXELS // 10**6} million"
+                )
+            image.load()
+            if image.mode.startswith("I"):
+                grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+                return Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8)).convert(
+                    "RGB"
+                )
+            if image.mode == "F":
+                raise LabelwiseError(f"{file}: unreadable image: floating-point pixels")
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                white = Image.new("RGBA", image.size, "white")
+                return Image.alpha_composite(white, image).convert("RGB")
+            return image.convert("RGB")
+    except LabelwiseError:
+        raise
+    except UnidentifiedImageError:
+        raise LabelwiseError(f"{file}: unreadable image: no format that Pillow knows") from None
+    except Exception as error:  # decoders of hostile bytes raise anything
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise LabelwiseError(f"{file}: unreadable image: {why[:200]}") from None
+
+
+def _bytes(file: str | Path) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise LabelwiseError(f"{file}: unreadable image: {error.strerror or error}") from None
+
+
+def describe(item: tuple[str, str]) -> dict[str, Any]:
+    """One row of the images table for (image, file); ``status`` is ``ok`` or the error."""
+    image, file = item
+    row: dict[str, Any] = {"image": image, "file": file, "status": "ok"}
+    try:
+        data = _bytes(path(file))
+        row |= {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        row["width"], row["height"] = decode(data, file).size
+    except LabelwiseError as error:
+        row["status"] = str(error)
+    return row
+
+
+def workers() -> int:
+    """Processes that decode: the cores this process may use, or ``LABELWISE_WORKERS``."""
+    return int(os.environ.get("LABELWISE_WORKERS") or len(os.sched_getaffinity(0)))
+
+
+def in_workers(function: Callable, items: Sequence, what: str) -> Iterable:
+    """Yield ``function`` of each item, in order; in worker processes where there are many items."""
+    if len(items) < WORKERS_FROM or workers() < 2:
+        yield from progress(map(function, items), len(items), what)
+        return
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(workers(), mp_context=get_context("forkserver")) as pool:
+        found = pool.map(function, items, chunksize=16)
+        with closing(found):
+            yield from progress(found, len(items), what)
+
+
+def find(name: str, spec: Mapping[str, Any]) -> dict[str, str]:
+    """Image id to file, of one entry of ``images`` in the configuration, sorted by id.
+
+    Sources: ``demo`` and ``csv`` (a table with columns image,file; a file is given from the folder
+    of the table), ``folder`` (flat or one folder a class, searched to any depth; an image's id is
+    its file name without suffix).
+
+    Raises:
+        LabelwiseError: no such folder, nothing in it, or an id that two files bear.
+    """
+    where = f"images: {name}"
+    if spec["source"] == "folder":
+        root = Path(spec["folder"])
+        if not root.is_dir():
+            raise LabelwiseError(f"{root}: no such folder ({where}: folder)")
+        pairs = [
+            (file.stem, file.as_posix())
+            for file in sorted(root.rglob("*"))
+            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+        ]
+        if not pairs:
+            raise LabelwiseError(
+                f"{root}: no image in this folder ({where}: folder); known are"
+                f" {' '.join(sorted(SUFFIXES))}"
+            )
+    else:
+        table = Path(spec.get("file", DEMO) if spec["source"] == "demo" else spec["file"])
+        pairs = [
+            (row["image"], _listed(row["file"], table))
+            for row in read_csv(table, ("image", "file"))
+        ]
+        if not pairs:
+            raise LabelwiseError(f"{table}: no image in this table ({where}: file)")
+    found: dict[str, str] = {}
+    for image, file in pairs:
+        if image in found:
+            raise LabelwiseError(
+                f"{where}: two files bear the id '{image}': {found[image]} and {file}; rename one"
+            )
+        if not image or not image.isprintable():
+            raise LabelwiseError(f"{where}: {file!r}: an id must be printable text; rename it")
+        if not path(file).is_file():
+            raise LabelwiseError(f"{where}: no such file: {file} (image '{image}')")
+        found[image] = file
+    return dict(sorted(found.items()))
+
+
+def _listed(file: str, table: Path) -> str:
+    """A file as a table lists it: absolute, inside fetched weights, or beside the table."""
+    if file.startswith("foolbox/"):
+        return f"weights:foolbox/{file}"
+    if file.startswith("weights:") or Path(file).is_absolute():
+        return file
+    return (table.parent / file).as_posix()
+
+
+def choose(
+    found: Mapping[str, str], spec: Mapping[str, Any], labels: Mapping[str, Sequence[int]]
+) -> list[str]:
+    """The images that a study keeps, by their labels.
+
+    Args:
+        found: image id to file.
+        spec: ``labelled: true`` keeps images that the label set names; ``classes`` keeps those with
+            one of these labels; ``per_class: n`` keeps n of each class, drawn by image id with
+            ``seed``, so that another class or image moves no other draw.
+        labels: image id to class ids.
+    """
+    kept = list(found)
+    if spec.get("labelled") or "classes" in spec or "per_class" in spec:
+        kept = [image for image in kept if image in labels]
+    if "classes" in spec:
+        wanted = set(spec["classes"])
+        kept = [image for image in kept if wanted & set(labels[image])]
+    if "per_class" in spec:
+        wanted = set(spec.get("classes", range(10**6)))
+        of_class: dict[int, list[str]] = {}
+        for image in kept:
+            for label in wanted & set(labels[image]):
+                of_class.setdefault(label, []).append(image)
+        seed = spec.get("seed", 0)
+        drawn = {
+            image
+            for members in of_class.values()
+            for image in sorted(members, key=lambda i: key(seed, "images", i))[: spec["per_class"]]
+        }
+        kept = [image for image in kept if image in drawn]
+    return kept
+
+
+def table(name: str, spec: Mapping[str, Any], labels: str | Path | None) -> list[dict[str, Any]]:
+    """Rows of the images table of one entry of ``images``; every file is decoded once.
+
+    Raises:
+        LabelwiseError: see ``find``; a restriction without label set; an unreadable image, unless
+            ``unreadable: count`` keeps it with this status.
+    """
+    found = find(name, spec)
+    restricted = [k for k in ("labelled", "classes", "per_class") if spec.get(k)]
+    if restricted and labels is None:
+        raise LabelwiseError(
+            f"images: {name}: '{restricted[0]}' needs a label set; set `original` to one"
+        )
+    known = {}
+    if restricted:
+        known = {r["image"]: ids(r["labels"]) for r in read_csv(labels, ("image", "labels"))}
+    kept = choose(found, spec, known)
+    if not kept:
+        raise LabelwiseError(
+            f"images: {name}: no image is left after {', '.join(restricted)} with {labels}"
+        )
+    rows = list(in_workers(describe, [(i, found[i]) for i in kept], f"images {name}"))
+    broken = [row for row in rows if row["status"] != "ok"]
+    if broken and spec.get("unreadable", "stop") == "stop":
+        raise LabelwiseError(
+            f"{broken[0]['status']} ({len(broken)} such of {len(rows)} in images: {name};"
+            " `unreadable: count` keeps them as wrong answers)"
+        )
+    for row in broken:
+        row["status"] = "unreadable"
+    return rows
+
+
+@cli
+def main(argv: list[str] | None = None) -> None:
+    """``python -m labelwise.images --name NAME --spec JSON --out results/images/NAME.csv``."""
+    parser = argparse.ArgumentParser(prog="labelwise.images", description=__doc__)
+    parser.add_argument("--name", required=True, help="the entry of `images` in the configuration")
+    parser.add_argument("--spec", type=json.loads, required=True, help="that entry as JSON")
+    parser.add_argument("--labels", type=Path, help="label set that classes are chosen by")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args(argv)
+    write_csv(arguments.out, IMAGES, table(arguments.name, arguments.spec, arguments.labels))
+
+
+if __name__ == "__main__":
+    main()
