@@ -1,0 +1,114 @@
+"""Class names in a text-embedding space, and the templates that go around a text.
+
+A text in templates is the mean of its embeddings over the templates, L2-normalised before and after
+(as CLIP's zero-shot weights). Mapper keys: ``templates``: ``none``, ``clip-80`` (OpenAI's for
+ImageNet), ``clip-7`` (their short set; both from open_clip), or a text file with one template a
+line, ``{}`` in each; ``templated``: what goes into them, ``names``, ``answers`` or ``both``.
+"""
+
+import argparse
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labelwise import classnames, records
+from labelwise.errors import LabelwiseError, cli
+
+if TYPE_CHECKING:
+    import numpy as np
+
+TEMPLATED = ("both", "names", "answers")
+
+
+def templates(name: str) -> list[str]:
+    """The templates of a set, each with one ``{}``; ``none`` is the bare text."""
+    if name == "none":
+        return ["{}"]
+    if name in ("clip-80", "clip-7"):
+        module = classnames.open_clip_metadata()
+        functions = {
+            "clip-80": module.OPENAI_IMAGENET_TEMPLATES,
+            "clip-7": module.SIMPLE_IMAGENET_TEMPLATES,
+        }[name]
+        return [function("{}") for function in functions]
+    try:
+        lines = Path(name).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise LabelwiseError(
+            f"mappers: templates {name!r} is none of none, clip-80, clip-7, nor a text file"
+        ) from None
+    found = [line.strip() for line in lines if line.strip()]
+    for line in found:
+        if line.count("{}") != 1:
+            raise LabelwiseError(f"{name}: {line!r} must hold {{}} once, where the text goes")
+    if not found:
+        raise LabelwiseError(f"{name}: no templates in it")
+    return found
+
+
+def embed(
+    texts: Sequence[str], encode: "Callable[[list[str]], np.ndarray]", around: Sequence[str]
+) -> "np.ndarray":
+    """Embeddings [texts, d] float32, L2-normalised: each text's mean over templates."""
+    import numpy as np
+
+    filled = [template.replace("{}", text) for text in texts for template in around]
+    vectors = np.asarray(encode(filled), dtype=np.float32)
+    if len(around) == 1:
+        return vectors
+    mean = vectors.reshape(len(texts), len(around), -1).mean(axis=1)
+    return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+
+
+def embedder(mapper: dict, encoder: dict, what: str) -> "Callable[[Sequence[str]], np.ndarray]":
+    """The function that embeds ``what`` (``names`` or ``answers``) as a mapper asks for."""
+    templated = mapper.get("templated", "both")
+    if templated not in TEMPLATED:
+        raise LabelwiseError(f"mappers: templated {templated!r} is none of {', '.join(TEMPLATED)}")
+    around = templates(mapper.get("templates", "none") if templated in ("both", what) else "none")
+    from labelwise import encoders
+
+    encode = encoders.load(encoder).encode
+    return lambda texts: embed(texts, encode, around)
+
+
+def write(path: str | Path, names: Sequence[str], embeddings: "np.ndarray") -> None:
+    """Write embeddings by class id, with the names, as npz with deterministic bytes."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez(buffer, name=np.asarray(names), embedding=embeddings.astype(np.float32))
+    with records.atomic(path, "wb") as file:
+        file.write(buffer.getvalue())
+
+
+def read(path: str | Path, classes: int) -> "np.ndarray":
+    """Embeddings [classes, d] of a file of ``write``."""
+    import numpy as np
+
+    with np.load(path, allow_pickle=False) as file:
+        embeddings = file["embedding"]
+    if len(embeddings) != classes:
+        raise LabelwiseError(f"{path}: {len(embeddings)} names, but the list has {classes}")
+    return embeddings
+
+
+@cli
+def main(argv: Sequence[str] | None = None) -> None:
+    """Embed one class-name set as one mapper does."""
+    parser = argparse.ArgumentParser(
+        prog="python -m labelwise.embed_classes", description=main.__doc__
+    )
+    parser.add_argument("--classes", required=True, help="results/classes/*.csv")
+    parser.add_argument("--mapper", type=json.loads, required=True, help="the mappers entry, JSON")
+    parser.add_argument("--encoder", type=json.loads, required=True, help="encoders entry, JSON")
+    parser.add_argument("--out", required=True)
+    args = parser.parse_args(argv)
+    names = classnames.read(args.classes)
+    write(args.out, names, embedder(args.mapper, args.encoder, "names")(names))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""Answers to classes: parse every response; map what is outside the list if a mapper says so.
+
+- ``exact``: only what parsing found (closed world, CW); key ``match: exact | relaxed``;
+- ``options``: the same for multiple choice, where a class is that of the chosen option;
+- ``nearest``: answers outside the list and abstentions get the class whose name is nearest to the
+  answer in a text-embedding space, by cosine (CW+, open world; paper 1.4 and 4.3). In-list answers
+  stay themselves. An answer cut at its token limit is mapped by the text that there is. Without a
+  text (``empty``, ``parse_error``, ``count_mismatch``, ``content_filter``, ``image_error``) there
+  is no class. Cosines that differ by less than 1e-6 tie: the lowest class id wins, with margin 0.
+  ``margin`` is the lead over the next different name.
+
+One row per repeat and image of the set, also for images that could not be read. Each different text
+is embedded once.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labelwise import classnames, records, requests
+from labelwise.classnames import Names
+from labelwise.errors import LabelwiseError, cli
+from labelwise.parsing import parse
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAPPED = ("out_of_list", "abstain", "truncated")
+"""Outcomes that ``nearest`` gives a class, if there is a text."""
+TIE = 1e-6
+BLOCK = 4096
+"""Answers compared with all names at a time: bounds memory."""
+
+
+def nearest(
+    answers: "np.ndarray", names: "np.ndarray"
+) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
+    """For each answer the nearest name: index int [n], cosine [n] and lead over the second [n].
+
+    Args:
+        answers: embeddings [n, d] float32, L2-normalised.
+        names: embeddings [names, d] float32, L2-normalised, in the order that breaks ties.
+    """
+    import numpy as np
+
+    n = len(answers)
+    best = np.empty(n, dtype=np.int64)
+    score, margin = np.empty(n, dtype=np.float32), np.zeros(n, dtype=np.float32)
+    for start in range(0, n, BLOCK):
+        block = slice(start, start + BLOCK)
+        cosines = answers[block] @ names.T
+        rows = np.arange(len(cosines))
+        first = (cosines >= cosines.max(axis=1, keepdims=True) - TIE).argmax(axis=1)
+        best[block], score[block] = first, cosines[rows, first]
+        if len(names) > 1:
+            cosines[rows, first] = -np.inf
+            margin[block] = np.maximum(score[block] - cosines.max(axis=1), 0)
+    margin[margin < TIE] = 0
+    return best, score, margin
+
+
+def predict(
+    responses: Sequence[dict],
+    header: dict,
+    asked: Sequence[dict],
+    images: Sequence[dict[str, str]],
+    names: Names,
+) -> list[dict[str, Any]]:
+    """Rows of a predictions file before mapping: by repeat, then in the image set's order.
+
+    Args:
+        responses: ``{"request", "text", "finish"}``, one per request, in any order.
+        header: of the requests file.
+        asked: its requests.
+        images: rows of the image set, with ``image`` and ``status``.
+        names: the class names that were asked about.
+
+    Raises:
+        LabelwiseError: a request has no response, or an image no request.
+    """
+    said = {response["request"]: response for response in responses}
+    found: dict[tuple[int, str], dict[str, Any]] = {}
+    for request in asked:
+        response = said.get(request["request"])
+        if response is None:
+            raise LabelwiseError(f"responses: request {request['request']} has none; ask again")
+        for answer in parse(response["text"], response["finish"], header, request, names):
+            found[request["repeat"], answer.image] = {
+                "repeat": request["repeat"],
+                "image": answer.image,
+                "position": answer.position,
+                "outcome": answer.outcome,
+                "answer": answer.answer,
+                "class": " ".join(map(str, answer.classes)),
+                "mapped": 0,
+            }
+    rows = []
+    for repeat in range(max((request["repeat"] for request in asked), default=0) + 1):
+        for image in images:
+            key = repeat, image["image"]
+            if key in found:
+                rows.append(found[key])
+            elif image["status"] != "ok":
+                lost = {"repeat": repeat, "image": image["image"], "outcome": "image_error"}
+                rows.append(lost | {"mapped": 0})
+            else:
+                raise LabelwiseError(
+                    f"requests: image {image['image']} is not asked about in repeat {repeat};"
+                    " write the requests again"
+                )
+    return rows
+
+
+def map_rows(
+    rows: Sequence[dict[str, Any]],
+    names: Names,
+    embeddings: "np.ndarray",
+    embed: Any,
+) -> None:
+    """Give the rows whose text is outside the list the class of the nearest name, in place.
+
+    Args:
+        rows: of ``predict``.
+        names: class names.
+        embeddings: [classes, d] float32, L2-normalised.
+        embed: texts -> float32 [n, d], L2-normalised; called once, with each different text once.
+    """
+    rows = [row for row in rows if row["outcome"] in MAPPED and row["answer"]]
+    if not rows:
+        return
+    index: dict[str, int] = {}
+    for row in rows:
+        index.setdefault(row["answer"], len(index))
+    distinct = names.distinct()
+    first = [classes[0] for _, classes in distinct]
+    best, score, margin = nearest(embed(list(index)), embeddings[first])
+    for row in rows:
+        i = index[row["answer"]]
+        row |= {
+            "class": " ".join(map(str, distinct[best[i]][1])),
+            "score": f"{score[i]:.6g}",
+            "margin": f"{margin[i]:.6g}",
+            "mapped": 1,
+        }
+
+
+@cli
+def main(argv: Sequence[str] | None = None) -> None:
+    """Turn the responses of a run into predictions."""
+    parser = argparse.ArgumentParser(prog="python -m labelwise.mapping", description=main.__doc__)
+    parser.add_argument("responses", type=Path, help="results/responses/**/*.jsonl")
+    parser.add_argument("--requests", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True, help="results/images/*.csv")
+    parser.add_argument("--classes", type=Path, required=True, help="results/classes/*.csv")
+    parser.add_argument("--mapper", type=json.loads, required=True, help="the mappers entry, JSON")
+    parser.add_argument("--embeddings", type=Path, help="nearest: results/embeddings/*/*.npz")
+    parser.add_argument("--encoder", type=json.loads, help="nearest: the encoders entry, JSON")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    mapper = args.mapper
+    header, asked = requests.read(args.requests)
+    choice, kind = header["kind"] == "choice", mapper["kind"]
+    if kind not in ("exact", "nearest", "options"):
+        raise LabelwiseError(f"mappers: kind {kind!r} is none of exact, nearest, options")
+    if choice != (kind == "options"):
+        raise LabelwiseError(
+            f"mappers: kind {kind} cannot map a {header['kind']} protocol"
+            f" ({header['protocol']}); use {'options' if choice else 'exact or nearest'}"
+        )
+    names = Names(classnames.read(args.classes), mapper.get("match", "exact"))
+    images = records.read_csv(args.images, ("image", "status"))
+    rows = predict(list(records.read_jsonl(args.responses)), header, asked, images, names)
+    if kind == "nearest":
+        if not (args.embeddings and args.encoder):
+            raise LabelwiseError("a nearest mapper needs --embeddings and --encoder")
+        from labelwise import embed_classes
+
+        map_rows(
+            rows,
+            names,
+            embed_classes.read(args.embeddings, len(names)),
+            embed_classes.embedder(mapper, args.encoder, "answers"),
+        )
+    records.write_csv(args.out, records.PREDICTIONS, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,459 @@
+"""Raw text to one outcome an image. Nothing is guessed and nothing is random.
+
+**Which text belongs to which image**
+
+- ``plain``, one image a prompt: the whole text. Several: the lines that start with an image's
+  number ("1: tench", "2. goldfish", "Image 3 - hen"); other lines are passed over.
+- ``json`` and ``structured``: the JSON object(s) with the images' numbers as keys, alone, in a code
+  fence or amid prose, in any order; "image 1" is key 1; one enclosing object is looked through.
+  Keys that are no number of an image are passed over. Anything that is not strict JSON is a
+  ``parse_error``.
+- An image without an answer of its own is a ``count_mismatch``; so are all images if a number 0 is
+  there (the model counted from zero, so no number can be trusted). A number that has two different
+  answers is a ``parse_error`` for that image. A list without numbers is a ``parse_error``: an
+  answer is never given to an image by its position.
+
+**What one image's text says**
+
+- harmless wrapping is taken off: white space, quotes, asterisks, backquotes, one full stop at the
+  end, and the image's own number before it;
+- a class name, lower-cased and whole (paper 1.3), is ``ok``; so are several in one value if all are
+  names, separated by semicolons or in a JSON array: any of them may be right, as in the authors'
+  code. Commas never separate names. A name borne by two classes denotes both;
+- an id is a whole number of the list ("207", "id 207"), also followed by its own name ("207: Golden
+  Retriever"); a name is not an answer to a question for ids;
+- a letter may have punctuation or words around it ("(B)", "The answer is B."). Two letters, or a
+  letter beside another option's name, is a ``parse_error``; "A" before a word is an article;
+- ``all`` protocols take any number of classes, also none; unknown ones beside known ones are left
+  out;
+- ``abstain``: a text that says it does not answer (``REFUSALS``); ``empty``: nothing is left;
+  ``out_of_list``: anything else.
+
+**How the answer ended**: ``content_filter`` holds for all images. An answer cut at its token limit
+(``length``) keeps what was complete before the cut; the image it was cut in and those after it are
+``truncated`` (a plain text keeps what there is of it). A letter is complete when it stands.
+"""
+
+import argparse
+import json
+import re
+import string
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labelwise import classnames
+from labelwise.classnames import Names, normal
+from labelwise.errors import LabelwiseError, cli
+from labelwise.records import dump_line
+
+REFUSALS = (
+    r"((i'?m|i am|we are|we're) )?(very |so |really )?sorry\b",
+    r"(i'?m|i am|we are|we're) (afraid|unable|not able|not sure|not certain|unsure|uncertain)\b",
+    r"(i|we) (really |honestly |just |simply )?(do not|don'?t|can ?not|can'?t|could not|couldn'?t|"
+    r"won'?t|will not|would not|wouldn'?t)\b",
+    r"(as|being) an? (ai|artificial|language model|large language model)\b",
+    r"(it is |it'?s )?(impossible|not possible|difficult|hard) to (tell|say|see|determine|identify|"
+    r"classify|recogni[sz]e)\b",
+    r"(can ?not|can'?t|could not|couldn'?t|unable to|not able to) (be )?(tell|say|see|answer|help|"
+    r"assist|provide|determined?|identify|identified|classify|classified|recogni[sz]ed?)\b",
+    r"(the|this) (\w+ )?(image|picture|photo|object|subject)"
+    r"( in (the|this) (image|picture|photo))? ((is|appears|seems) (too )?(unclear|unknown|"
+    r"unidentifiable|not clear|not identifiable|blurry to|dark to|small to)|(can ?not|can'?t|could not|couldn'?t) be)\b",
+    r"(unknown|unidentified|unidentifiable|unclassifiable|unsure|uncertain|undetermined|"
+    r"indeterminate|not sure|no idea|no answer|not applicable|n/?a|none|nothing|null|not found|"
+    r"unclear)$",
+    r"(unknown|unidentified|unidentifiable) (object|class|image|subject|item)$",
+    r"none of (the|these|those|them)\b",
+    r"(there is )?no (matching|suitable|applicable|appropriate|such|relevant|clear|identifiable|"
+    r"recogni[sz]able) (class|classes|name|label|option|match|object|subject|category)\b",
+    r"not (in|on) (the|this) list\b",
+)
+"""What an abstention starts with (after lower-casing and unwrapping); a ``$`` ends it there."""
+
+_REFUSAL = re.compile("|".join(f"(?:{pattern})" for pattern in REFUSALS))
+_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "*": "*", "_": "_"}
+_NUMBERED = re.compile(
+    r"^(?:[-*•]\s+)?[\"'“(\[*#]*(?:image|img|picture|photo)?[\s_#]*[\"'“]?(\d+)"
+    r"(?:[\"'”*]*[)\]:=]|[\"'”*]*\.(?!\d)|\s+[-–—](?=\s))[:*]*\s*(.*)$",
+    re.IGNORECASE,
+)
+_KEY = re.compile(r"^\s*(?:image|img|picture|photo)?[\s_#]*(\d+)[.:)]?\s*$", re.IGNORECASE)
+_ID = re.compile(
+    r"^(?:(?:class|label|category)\s*)?(?:id|index|number|no\.?)?\s*[:=#]?\s*(\d+)(.*)$",
+    re.I | re.S,
+)
+_VALUE_KEYS = ("label", "class", "class_name", "name", "id", "class_id", "answer", "letter")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One image's share of a model's text.
+
+    ``position`` is the image's number in the prompt, from 1; ``answer`` the text it got ('' where
+    none could be told); ``classes`` the ids that it denotes, only where ``outcome`` is ``ok``.
+    """
+
+    image: str
+    position: int
+    outcome: str
+    answer: str = ""
+    classes: tuple[int, ...] = ()
+
+
+def parse(text: str, finish: str, header: dict, request: dict, names: Names) -> list[Answer]:
+    """One answer per image of the request, in the prompt's order.
+
+    Args:
+        text: what the model wrote after the primer.
+        finish: ``stop``, ``length`` or ``content_filter``.
+        header: of the requests file.
+        request: the request that was asked.
+        names: names of the class set that was asked about.
+    """
+    images = request["images"]
+    if finish == "content_filter":
+        return [Answer(image, n, "content_filter") for n, image in enumerate(images, 1)]
+    cut = finish == "length"
+    for stop in header["stop"]:
+        head, found, _ = text.partition(stop)
+        if found and head.strip():
+            text, cut = head, False
+    single = header["images_per_prompt"] == 1
+    if header["format"] == "plain" and single:
+        return [_read(images[0], 1, text, cut, header, request, names)]
+    if not text.strip():
+        outcome = "truncated" if cut else "empty"
+        return [Answer(image, n, outcome) for n, image in enumerate(images, 1)]
+    whole = request.get("primer", header["primer"]) + text
+    values, failed = _lines(whole, cut) if header["format"] == "plain" else _pairs(whole, cut)
+    if 0 in values:
+        values, failed = {}, "count_mismatch"
+    answers = []
+    for n, image in enumerate(images, 1):
+        found = values.get(n, ())
+        if not found:
+            shown = whole.strip() if failed in ("abstain", "parse_error") else ""
+            answers.append(Answer(image, n, failed, shown))
+        elif len({dump_line(value) for value, _ in found}) > 1:
+            answers.append(Answer(image, n, "parse_error", "; ".join(_shown(v) for v, _ in found)))
+        else:
+            value, complete = found[-1]
+            answers.append(_read(image, n, value, not complete, header, request, names))
+    return answers
+
+
+def _shown(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else dump_line(value)
+
+
+Values = dict[int, list[tuple[Any, bool]]]
+"""Image number -> what was said about it, each with whether it was complete."""
+
+
+def _lines(text: str, cut: bool) -> tuple[Values, str]:
+    """Numbered lines, and the outcome of images that have none."""
+    values: Values = {}
+    lines = text.split("\n")
+    for i, line in enumerate(lines):
+        if match := _NUMBERED.match(line.strip()):
+            complete = not (cut and i == len(lines) - 1)
+            values.setdefault(int(match[1]), []).append((match[2], complete))
+    if cut:
+        return values, "truncated"
+    if values:
+        return values, "count_mismatch"
+    return values, "abstain" if refuses(text) else "parse_error"
+
+
+def _pairs(text: str, cut: bool) -> tuple[Values, str]:
+    """Numbered members of the JSON objects in a text, and the outcome of images that have none."""
+    values: Values = {}
+    broken = False
+    start = text.find("{")
+    seen = start >= 0
+    while start >= 0:
+        try:
+            members, end = _DECODER.raw_decode(text, start)
+            _collect(values, members)
+        except (ValueError, RecursionError):
+            if not re.match(r"\{\s*[\"}]", text[start:]):
+                start = text.find("{", start + 1)  # a brace in prose
+                continue
+            if cut:
+                _collect(values, _complete_members(text[start:]))
+            else:
+                broken = True
+            break
+        start = text.find("{", end)
+    if broken:
+        return {}, "parse_error"
+    if cut:
+        return values, "truncated"
+    if values:
+        return values, "count_mismatch"
+    return {}, "abstain" if not seen and refuses(text) else "parse_error"
+
+
+class _Members(list):
+    """Members of a JSON object, doubles kept: (key, value) pairs."""
+
+
+def _constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_Members, parse_constant=_constant)
+
+
+def _collect(values: Values, members: _Members) -> None:
+    numbered = [(int(match[1]), v) for k, v in members if (match := _KEY.match(k))]
+    if not numbered and len(members) == 1 and isinstance(members[0][1], _Members):
+        numbered = [(int(match[1]), v) for k, v in members[0][1] if (match := _KEY.match(k))]
+    for n, value in numbered:
+        values.setdefault(n, []).append((value, True))
+
+
+def _complete_members(text: str) -> _Members:
+    """Members of an object whose end is missing; the last one counts if a comma follows it."""
+    members = _Members()
+    member = re.compile(r'[{,]\s*("(?:[^"\\]|\\.)*")\s*:\s*')
+    at = 0
+    while match := member.match(text, at):
+        try:
+            value, end = _DECODER.raw_decode(text, match.end())
+        except (ValueError, RecursionError):
+            break
+        end += len(text[end:]) - len(text[end:].lstrip())
+        if text[end : end + 1] not in (",", "}"):
+            break
+        members.append((json.loads(match[1]), value))
+        at = end
+    return members
+
+
+def refuses(text: str) -> bool:
+    """Whether a text starts by saying that it does not answer."""
+    plain = normal(text.replace("’", "'"))
+    return any(_REFUSAL.match(form) for form in unwrapped(plain))
+
+
+def unwrapped(text: str) -> list[str]:
+    """The text with no, then ever more of its harmless wrapping taken off."""
+    forms = []
+    text = " ".join(text.split())
+    while text not in forms:
+        forms.append(text)
+        if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
+            text = text[1:-1].strip()
+        elif text.endswith(".") and not text.endswith(".."):
+            text = text[:-1].rstrip()
+    return forms
+
+
+def _read(
+    image: str, n: int, value: Any, cut: bool, header: dict, request: dict, names: Names
+) -> Answer:
+    """The answer in one image's text or JSON value."""
+    several = header["kind"] == "all"
+    if isinstance(value, _Members):
+        known = [v for k, v in value if k in _VALUE_KEYS]
+        if len(known) != 1:
+            return Answer(image, n, "parse_error", _shown(dict(value)))
+        value = known[0]
+    if isinstance(value, list) and all(_is_text(part) for part in value):
+        if not value and several and not cut:
+            return Answer(image, n, "ok")
+        parts = [_shown(part) for part in value]
+    elif _is_text(value):
+        parts = [_shown(value)]
+    elif value is None:
+        parts = [""]
+    else:
+        return Answer(image, n, "parse_error", _shown(value))
+    shown = "; ".join(parts)
+    if not "".join(unwrapped(shown)[-1].split()).strip("\"'`“”‘’«»*_."):
+        return Answer(image, n, "truncated" if cut else "empty", shown)
+    if header["answer"] == "letter":
+        return _letter(image, n, shown, cut, request)
+    if cut:
+        return Answer(image, n, "truncated", shown)
+    if len(parts) == 1:
+        parts = _parts(parts[0], n, header, request, names)
+    found = [_find(part, n, header, request, names) for part in parts]
+    if all(found) or (several and any(found)):
+        classes = tuple(dict.fromkeys(c for group in found for c in group))
+        return Answer(image, n, "ok", shown, classes)
+    if several and normal(unwrapped(shown)[-1]) in ("none", "[]", "{}"):
+        return Answer(image, n, "ok", shown)
+    return Answer(image, n, "abstain" if refuses(shown) else "out_of_list", shown)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def _parts(text: str, n: int, header: dict, request: dict, names: Names) -> list[str]:
+    """One text as the answers in it; a text that is an answer as a whole is one."""
+    if _find(text, n, header, request, names):
+        return [text]
+    if header["kind"] == "all":
+        bare = unwrapped(text)[-1].strip("[]{}")
+        separators = r"[;,\s]+" if header["answer"] == "id" else r"[;\n]"
+        return [
+            part
+            for part in re.split(separators, bare if header["answer"] == "id" else text)
+            if part.strip()
+        ]
+    return [part for part in text.split(";") if part.strip()] or [text]
+
+
+def _find(text: str, n: int, header: dict, request: dict, names: Names) -> tuple[int, ...]:
+    """Classes that one answer denotes by name or id; ``()`` for none."""
+    forms = unwrapped(text)
+    forms += [
+        form
+        for whole in forms[:]
+        if (match := _NUMBERED.match(whole)) and int(match[1]) == n
+        for form in unwrapped(match[2])
+    ]
+    for form in forms:
+        if header["kind"] == "choice":
+            found = tuple(
+                o["class"] for o in request["options"] if normal(o["name"]) == normal(form)
+            )
+        elif header["answer"] == "id":
+            found = _by_id(form, names)
+        else:
+            found = names.find(form)
+        if found:
+            return found
+    return ()
+
+
+def _by_id(text: str, names: Names) -> tuple[int, ...]:
+    match = _ID.match(text)
+    if not match or len(match[1]) > 9 or int(match[1]) >= len(names):
+        return ()
+    rest = match[2].strip().lstrip(":.)-–— ").strip()
+    same_name = int(match[1]) in {c for form in unwrapped(rest) for c in names.find(form)}
+    return (int(match[1]),) if not match[2].strip() or same_name else ()
+
+
+def _letter(image: str, n: int, text: str, cut: bool, request: dict) -> Answer:
+    """The option that a text names by letter."""
+    options = {option["letter"]: option for option in request["options"]}
+    letters = _letters(text, options)
+    if len(letters) == 1:
+        chosen = options[letters.pop()]
+        others = {normal(o["name"]) for o in options.values()} - {normal(chosen["name"])}
+        said = normal(text)
+        if not _says(said, normal(chosen["name"])) and any(_says(said, name) for name in others):
+            return Answer(image, n, "parse_error", text)
+        return Answer(image, n, "ok", text, (chosen["class"],))
+    if letters:
+        return Answer(image, n, "parse_error", text)
+    if cut:
+        return Answer(image, n, "truncated", text)
+    return Answer(image, n, "abstain" if refuses(text) else "out_of_list", text)
+
+
+def _says(text: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
+
+
+def _letters(text: str, options: dict[str, dict]) -> set[str]:
+    """Letters of options that a text mentions as letters."""
+    bare = unwrapped(text)[-1].strip("()[]<>{}.,:;!*\"' ")
+    if bare.upper() in options:
+        return {bare.upper()}
+    stated = re.search(
+        r"\b(?:answer|option|choice|letter)(?: is)?[\s:=]*[(\[\"'*]*"
+        r"([a-z])(?=\W*$|[).:,;\]])",
+        text,
+        re.IGNORECASE,
+    )
+    found = {stated[1].upper()} & set(options) if stated else set()
+    if refuses(text):
+        return found
+    if low := re.match(r"^\W*([a-z])[).:\]]", text):
+        found |= {low[1].upper()} & set(options)
+    for match in re.finditer(r"(?<![\w'’])([A-Z])(?![\w'’])", text):
+        letter, rest = match[1], text[match.end() :]
+        if letter not in options:
+            continue
+        article = letter in "AI" and re.match(r"[^\S\n]+(?!(or|and|is|because|since|as)\b)\w", rest)
+        if not article or normal(rest).startswith(normal(options[letter]["name"])):
+            found.add(letter)
+    return found
+
+
+@cli
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read raw answers (one JSON string a line) and print each one's outcomes as a JSON line."""
+    import yaml
+
+    from labelwise import requests
+
+    parser = argparse.ArgumentParser(prog="python -m labelwise.parsing", description=main.__doc__)
+    parser.add_argument("--protocol", required=True, help="a protocol of the config")
+    parser.add_argument("--images", type=int, default=1, help="images in the prompt")
+    parser.add_argument("--options", type=int, nargs="+", metavar="CLASS", help="choice: class ids")
+    parser.add_argument("--finish", choices=("stop", "length", "content_filter"), default="stop")
+    parser.add_argument("--match", choices=("exact", "relaxed"), default="exact")
+    parser.add_argument("--config", default="config/config.yaml")
+    args = parser.parse_args(argv)
+    try:
+        with open(args.config, encoding="utf-8") as file:
+            config = yaml.safe_load(file)
+    except FileNotFoundError:
+        raise LabelwiseError(f"{args.config}: no such file") from None
+    protocols = config["protocols"]
+    if args.protocol not in protocols:
+        raise LabelwiseError(
+            f"{args.config}: protocols: {args.protocol!r} is none of {', '.join(protocols)}"
+        )
+    if args.images < 1:
+        raise LabelwiseError("--images must be at least 1")
+    spec = requests.complete(protocols[args.protocol])
+    names = classnames.load(config["class_names"][spec["classes"]])
+    header, _ = requests.make_header(args.protocol, spec, names, args.images, "")
+    request: dict[str, Any] = {"images": [str(n) for n in range(1, args.images + 1)]}
+    if spec["kind"] == "choice":
+        classes = args.options or range(spec["options"])
+        request["options"] = [
+            {"letter": letter, "class": c, "name": names[c]}
+            for letter, c in zip(string.ascii_uppercase, classes, strict=False)
+        ]
+    for line in _strings(sys.stdin):
+        answers = parse(line, args.finish, header, request, Names(names, args.match))
+        print(dump_line([_record(answer, names) for answer in answers]), flush=True)
+
+
+def _strings(lines: Iterable[str]) -> Iterable[str]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                text = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise LabelwiseError(f"standard input:{number}: not JSON: {error}") from None
+            if not isinstance(text, str):
+                raise LabelwiseError(
+                    f"standard input:{number}: not a JSON string; quote the answer"
+                )
+            yield text
+
+
+def _record(answer: Answer, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "position": answer.position,
+        "outcome": answer.outcome,
+        "answer": answer.answer,
+        "classes": list(answer.classes),
+        "names": [names[c] for c in answer.classes],
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Prompts: templates to text, and a stored request to what an engine sends.
+
+A template file (``config/prompts/*.yaml``) has the keys ``system`` (all that comes before the first
+image), ``image`` (before each image; ``{n}`` is its number, from 1), ``closing`` (after the images)
+and ``primer`` (the start of the answer, put in the model's mouth), each a jinja2 text. Variables:
+
+- ``class_list``, ``n_classes``: the rendered class list of closed-world and all-labels prompts;
+- ``layout``: ``list-first`` or ``image-first`` (where the template is to put the list);
+- ``answer``: ``name``, ``id`` or ``letter``;
+- ``images_per_prompt``: of the whole file, so ``system`` is the same bytes for all its requests;
+- in ``closing`` and ``primer`` only: ``n_images`` of this prompt, and ``options`` (letter, name).
+
+An unknown variable is an error. The requests file holds the rendered text: an engine needs no
+template.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labelwise import draw
+from labelwise.classnames import Names
+from labelwise.errors import LabelwiseError
+
+KEYS = ("system", "image", "closing", "primer")
+LIST_FORMATS = ("comma", "newline", "numbered", "json")
+LIST_ORDERS = ("fixed", "alphabetical", "shuffled")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt as an engine sends it.
+
+    ``system`` comes before the first image; ``user`` holds ``("text", text)`` and
+    ``("image", image id)`` parts in order; ``primer`` is how the answer starts ('' for none);
+    ``schema`` is the JSON schema to enforce, or None.
+    """
+
+    system: str
+    user: list[tuple[str, str]]
+    primer: str
+    schema: dict | None
+
+
+def render(header: dict, request: dict) -> Prompt:
+    """The prompt of one request of a file with this header (no template engine needed)."""
+    user = []
+    for n, image in enumerate(request["images"], 1):
+        label = header["image"].replace("{n}", str(n))
+        user += [("text", label)] if label else []
+        user += [("image", image)]
+    closing = request.get("closing", header["closing"])
+    user += [("text", closing)] if closing else []
+    return Prompt(
+        system=header["system"],
+        user=user,
+        primer=request.get("primer", header["primer"]),
+        schema=request.get("schema", header["schema"]),
+    )
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """Compiled templates of a prompt file, by key; a key that is left out is ''."""
+    import jinja2
+    import yaml
+
+    try:
+        texts = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LabelwiseError(f"{path}: no such prompt file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LabelwiseError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(texts, dict):
+        raise LabelwiseError(f"{path}: must hold the keys {', '.join(KEYS)}")
+    for key, text in texts.items():
+        if key not in KEYS:
+            raise LabelwiseError(f"{path}: unknown key {key!r}; known: {', '.join(KEYS)}")
+        if not isinstance(text, str):
+            raise LabelwiseError(f"{path}: {key}: must be text; quote it")
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates = {}
+    for key in KEYS:
+        try:
+            templates[key] = environment.from_string(texts.get(key, ""))
+        except jinja2.TemplateError as error:
+            raise LabelwiseError(f"{path}: {key}: {error}") from None
+    return templates
+
+
+def fill(path: str | Path, templates: dict[str, Any], key: str, **variables: Any) -> str:
+    """One template's text; an undefined variable is an error that names the file and key.
+
+    ``system`` and ``closing`` lose the line ends at their end.
+    """
+    import jinja2
+
+    try:
+        text = templates[key].render(**variables)
+        return text.rstrip("\n") if key in ("system", "closing") else text
+    except jinja2.TemplateError as error:
+        raise LabelwiseError(f"{path}: {key}: {error}") from None
+
+
+def class_list(
+    names: Sequence[str], answer: str, list_format: str, list_order: str, seed: int = 0
+) -> str:
+    """The class list as text.
+
+    Names are listed once each (a name borne by two classes denotes both); with ``answer: id`` every
+    class is listed with its id. ``comma``: ``a, b`` (a name with a comma or a quote is quoted);
+    ``newline``: one a line; ``numbered``: lines ``1. a``; ``json``: an array. With ids the entries
+    are ``0: a`` in the first three, and ``json`` is an object ``{"0": "a"}``.
+    """
+    entries = (
+        list(enumerate(names))
+        if answer == "id"
+        else [(classes[0], name) for name, classes in Names(names).distinct()]
+    )
+    if list_order == "alphabetical":
+        entries.sort(key=lambda entry: (entry[1].lower(), entry[0]))
+    elif list_order == "shuffled":
+        entries.sort(key=lambda entry: draw.key(seed, "class list", entry[0]))
+    elif list_order != "fixed":
+        raise LabelwiseError(
+            f"protocols: list_order {list_order!r} is none of {', '.join(LIST_ORDERS)}"
+        )
+    by_id = answer == "id"
+    if list_format == "comma":
+        texts = [f"{i}: {_quoted(name)}" if by_id else _quoted(name) for i, name in entries]
+        return ", ".join(texts)
+    if list_format == "newline" or (list_format == "numbered" and by_id):
+        return "\n".join(f"{i}: {name}" if by_id else name for i, name in entries)
+    if list_format == "numbered":
+        return "\n".join(f"{n}. {name}" for n, (_, name) in enumerate(entries, 1))
+    if list_format == "json":
+        value = {str(i): name for i, name in entries} if by_id else [name for _, name in entries]
+        return json.dumps(value, ensure_ascii=False)
+    raise LabelwiseError(
+        f"protocols: list_format {list_format!r} is none of {', '.join(LIST_FORMATS)}"
+    )
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False) if "," in name or '"' in name else name
+
+
+def schema(kind: str, answer: str, n_images: int) -> dict:
+    """The JSON schema of an answer to ``n_images`` images, keyed "1".."n" (strict mode's rules)."""
+    value: dict[str, Any] = {"type": "integer" if answer == "id" else "string"}
+    if kind == "all":
+        value = {"type": "array", "items": value}
+    keys = [str(n) for n in range(1, n_images + 1)]
+    return {
+        "type": "object",
+        "properties": dict.fromkeys(keys, value),
+        "required": keys,
+        "additionalProperties": False,
+    }

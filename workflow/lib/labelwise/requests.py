@@ -1,0 +1,374 @@
+"""Requests: every prompt of a run, written before any model is there.
+
+The file's first line is a header with all that the prompts share (``system`` first: the same bytes
+for all); then one line a request: its number, repeat, image ids, and what differs from the header
+(``closing``, ``primer`` and ``schema`` of a shorter last prompt, a question's ``options``). Asking
+again (``repeats``) repeats the same prompts, except in multiple choice, where options are redrawn.
+"""
+
+import argparse
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from labelwise import classnames, distractors, draw, prompts, records, rules
+from labelwise.errors import LabelwiseError, cli
+
+DEFAULTS = {
+    "answer": "name",
+    "format": "plain",
+    "layout": "list-first",
+    "list_format": "comma",
+    "list_order": "fixed",
+    "max_tokens": 32,
+    "stop": [],
+    "seed": 0,
+    "repeats": 1,
+    "options": 4,
+    "true": ["original"],
+    "distractors": {"from": "random"},
+    "exclude_corrected": True,
+    "equivalents": "paper",
+}
+"""Protocol keys that may be left out. ``max_tokens`` is per image."""
+
+ANSWERS = {
+    "closed": ("name", "id"),
+    "open": ("name",),
+    "choice": ("letter", "name"),
+    "all": ("id", "name"),
+}
+FORMATS = ("plain", "json", "structured")
+LAYOUTS = ("list-first", "image-first")
+JSON_TOKENS = 8
+"""Tokens allowed for a key, quotes and comma of one image's entry, and once for the braces."""
+
+
+def read(path: str | Path) -> tuple[dict, list[dict]]:
+    """Header and requests of a requests file."""
+    lines = records.read_jsonl(path)
+    header = next(lines, None)
+    if not isinstance(header, dict) or "kind" not in header:
+        raise LabelwiseError(f"{path}:1: not the header of a requests file")
+    return header, list(lines)
+
+
+def complete(spec: dict) -> dict:
+    """A protocol entry with its defaults; an unfit value is an error that names the key."""
+    spec = DEFAULTS | spec
+    for key in ("kind", "prompt", "classes"):
+        if key not in spec:
+            raise LabelwiseError(f"protocols: {key} is missing")
+    if spec["kind"] not in ANSWERS:
+        raise LabelwiseError(f"protocols: kind {spec['kind']!r} is none of {', '.join(ANSWERS)}")
+    for key, known in (
+        ("answer", ANSWERS[spec["kind"]]),
+        ("format", FORMATS),
+        ("layout", LAYOUTS),
+    ):
+        if spec[key] not in known:
+            raise LabelwiseError(
+                f"protocols: {key} {spec[key]!r} of a {spec['kind']} protocol is none of"
+                f" {', '.join(known)}"
+            )
+    return spec
+
+
+def make_header(
+    protocol: str, spec: dict, names: Sequence[str], batch: int, order: str
+) -> tuple[dict, dict[str, Any]]:
+    """The header of a requests file, and the compiled templates that its requests still need."""
+    spec = complete(spec)
+    templates = prompts.load(spec["prompt"])
+    variables: dict[str, Any] = {
+        "answer": spec["answer"],
+        "layout": spec["layout"],
+        "images_per_prompt": batch,
+    }
+    lists = spec["kind"] in ("closed", "all")
+    if lists:
+        variables["n_classes"] = len(names)
+        variables["class_list"] = prompts.class_list(
+            names, spec["answer"], spec["list_format"], spec["list_order"], spec["seed"]
+        )
+    header = {
+        "protocol": protocol,
+        "kind": spec["kind"],
+        "answer": spec["answer"],
+        "format": spec["format"],
+        "classes": spec["classes"],
+        "system": prompts.fill(spec["prompt"], templates, "system", **variables),
+        "image": prompts.fill(spec["prompt"], templates, "image", **variables),
+    }
+    if spec["kind"] == "choice":
+        header |= {"closing": "", "primer": "", "schema": None}
+    else:
+        header |= ending(spec, templates, variables, batch, ())
+    overhead = 0 if spec["format"] == "plain" else JSON_TOKENS * (batch + 1)
+    header |= {
+        "max_tokens": spec["max_tokens"] * batch + overhead,
+        # A line end closes the answer to one image, but only one line of the answer to several.
+        "stop": [text for text in spec["stop"] if batch == 1 or "\n" not in text],
+        "images_per_prompt": batch,
+        "order": order,
+    }
+    if spec["kind"] == "closed":
+        place = "closing" if spec["layout"] == "image-first" else "system"
+        if variables["class_list"] not in header[place]:
+            raise LabelwiseError(
+                f"{spec['prompt']}: {place}: must hold {{{{ class_list }}}}"
+                f" where layout is {spec['layout']}"
+            )
+    return header, {"templates": templates, "variables": variables}
+
+
+def ending(
+    spec: dict, templates: dict, variables: dict, n_images: int, options: Sequence[dict]
+) -> dict:
+    """What follows the images: closing, primer and schema of a prompt with ``n_images`` images."""
+    spec = complete(spec)
+    more = variables | {"n_images": n_images}
+    if spec["kind"] == "choice":
+        more["options"] = options
+    structured = spec["format"] == "structured"
+    return {
+        "closing": prompts.fill(spec["prompt"], templates, "closing", **more),
+        "primer": prompts.fill(spec["prompt"], templates, "primer", **more),
+        "schema": prompts.schema(spec["kind"], spec["answer"], n_images) if structured else None,
+    }
+
+
+def batches(
+    images: Sequence[str], size: int, order: str, original: dict[str, int] | None = None
+) -> list[list[str]]:
+    """Image ids in prompts of ``size``; the last, shorter one is kept.
+
+    Args:
+        images: image ids.
+        size: images per prompt.
+        order: ``sorted`` (by id), ``shuffled-sN``, or ``same-class-sN``: only images of one
+        original
+            class share a prompt, and these prompts are shuffled; '' (batches of one): as given.
+        original: original labels, for ``same-class-sN``.
+
+    Every sort key is drawn for one image, so adding or leaving out images reorders no others.
+    """
+    if match := re.fullmatch(r"shuffled-s(\d+)", order):
+        seed = int(match[1])
+        ordered = sorted(images, key=lambda image: draw.key(seed, "image order", image))
+    elif match := re.fullmatch(r"same-class-s(\d+)", order):
+        seed, groups = int(match[1]), {}
+        for image in sorted(images, key=lambda image: draw.key(seed, "image order", image)):
+            groups.setdefault(label_of(original, image), []).append(image)
+        prompts_of_one_class = [b for group in groups.values() for b in _cut(group, size)]
+        return sorted(prompts_of_one_class, key=lambda b: draw.key(seed, "prompt order", b[0]))
+    elif order == "sorted":
+        ordered = sorted(images)
+    elif order == "" and size == 1:
+        ordered = list(images)
+    else:
+        raise LabelwiseError(
+            f"orders: {order!r} is none of shuffled-sN, same-class-sN, sorted (N a whole number)"
+        )
+    return _cut(ordered, size)
+
+
+def _cut(images: Sequence[str], size: int) -> list[list[str]]:
+    return [list(images[i : i + size]) for i in range(0, len(images), size)]
+
+
+def label_of(original: dict[str, int] | None, image: str) -> int:
+    """The original label of an image; an error where there is none."""
+    if original is None:
+        raise LabelwiseError("this protocol or order needs original labels: give --original")
+    if image not in original:
+        raise LabelwiseError(f"image {image}: has no original label; its label set must have one")
+    return original[image]
+
+
+def make(
+    protocol: str,
+    spec: dict,
+    images: Sequence[str],
+    names: Sequence[str],
+    batch: int = 1,
+    order: str = "",
+    original: dict[str, int] | None = None,
+    corrected: dict[str, tuple[int, ...]] | None = None,
+    ranking: distractors.Ranking = distractors.no_ranking,
+    equivalents: dict[int, set[int]] | None = None,
+) -> Iterator[dict]:
+    """Yield the lines of a requests file: the header, then the requests.
+
+    Args:
+        protocol: its name.
+        spec: its config entry.
+        images: ids of the images to ask about (unreadable ones left out), in the set's order.
+        names: class names by id.
+        batch: images per prompt.
+        order: see ``batches``.
+        original: original label an image (choice, same-class order).
+        corrected: corrected labels an image (choice); void images have none.
+        ranking: hard distractors.
+        equivalents: class id -> its equivalents (choice).
+    """
+    spec = complete(spec)
+    choice = spec["kind"] == "choice"
+    if choice and batch != 1:
+        raise LabelwiseError(
+            f"protocols: {protocol}: a choice question holds one image, not {batch}"
+        )
+    header, context = make_header(protocol, spec, names, batch, order)
+    yield header
+    asked = batches(images, batch, order, original)
+    scheme = choice and distractors.Scheme(
+        names=names,
+        true=tuple(spec["true"]),
+        n=spec["options"],
+        seed=spec["seed"],
+        ranking=ranking,
+        equivalents=equivalents or {},
+        exclude_corrected=spec["exclude_corrected"],
+    )
+    number = 0
+    for repeat in range(spec["repeats"]):
+        for ids in asked:
+            request: dict[str, Any] = {"request": number, "repeat": repeat, "images": ids}
+            options: Sequence[dict] = ()
+            if choice:
+                label = label_of(original, ids[0])
+                options = scheme.options(ids[0], label, (corrected or {}).get(ids[0], ()), repeat)
+                request["options"] = options
+            if choice or len(ids) != batch:
+                parts = ending(spec, context["templates"], context["variables"], len(ids), options)
+                request |= {key: value for key, value in parts.items() if value != header[key]}
+            yield request
+            number += 1
+
+
+def read_labels(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """Label ids an image of a ``results/labels/*.csv`` file; void images have none."""
+    return {
+        row["image"]: () if row["void"] == "1" else records.ids(row["labels"])
+        for row in records.read_csv(path, records.LABELS)
+    }
+
+
+def readable(path: str | Path) -> list[str]:
+    """Ids of the images of a set that can be asked about, in the set's order."""
+    rows = records.read_csv(path, ("image", "status"))
+    return [row["image"] for row in rows if row["status"] == "ok"]
+
+
+def show(image: str, protocol: str, folder: str | Path = "results/requests") -> str:
+    """The first stored prompt about an image under a protocol, as the model gets it."""
+    paths = sorted(Path(folder).glob(f"*/{protocol}/*.jsonl"))
+    for path in paths:
+        header, requests = read(path)
+        for request in requests:
+            if image in request["images"]:
+                return f"# {path}, request {request['request']}\n{describe(header, request)}"
+    if paths:
+        raise LabelwiseError(f"image {image}: in none of {', '.join(map(str, paths))}")
+    raise LabelwiseError(
+        f"{folder}: no requests of protocol {protocol}; write them (no model is needed):"
+        f" snakemake --cores 1 {folder}/IMAGES/{protocol}/b1.jsonl"
+    )
+
+
+def describe(header: dict, request: dict, width: int = 100) -> str:
+    """One prompt on a screen, long lines folded, images as placeholders."""
+    prompt = prompts.render(header, request)
+    parts = [text if kind == "text" else f"[image {text}]" for kind, text in prompt.user]
+    blocks = [("before the images", prompt.system), ("user", "".join(parts))]
+    blocks += [("the answer starts with", prompt.primer)]
+    if prompt.schema:
+        blocks += [("enforced schema", json.dumps(prompt.schema))]
+    blocks += [("limits", f"max_tokens {header['max_tokens']}, stop {json.dumps(header['stop'])}")]
+    lines = []
+    for title, text in blocks:
+        if text:
+            lines.append(f"--- {title}")
+            lines += [
+                folded for line in text.split("\n") for folded in textwrap.wrap(line, width) or [""]
+            ]
+    return "\n".join(lines)
+
+
+@cli
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the requests of one protocol, or show one prompt of a requests file."""
+    parser = argparse.ArgumentParser(prog="python -m labelwise.requests", description=main.__doc__)
+    parser.add_argument("--show", nargs=2, metavar=("IMAGE", "PROTOCOL"))
+    parser.add_argument("--protocol", help="its name")
+    parser.add_argument("--spec", type=json.loads, help="the protocol's config entry, JSON")
+    parser.add_argument("--images", help="results/images/*.csv")
+    parser.add_argument("--classes", help="results/classes/*.csv")
+    parser.add_argument("--batch", type=int, default=1, help="images per prompt")
+    parser.add_argument("--order", default="", help="shuffled-sN, same-class-sN or sorted")
+    parser.add_argument("--original", help="results/labels/*.csv of the original labels")
+    parser.add_argument("--corrected", help="results/labels/*.csv of the corrected labels")
+    parser.add_argument("--confusions", help="results/confusions/*/*.csv")
+    parser.add_argument("--embeddings", help="results/embeddings/*/*.npz of the class names")
+    parser.add_argument("--out")
+    args = parser.parse_args(argv)
+    if args.show:
+        print(show(*args.show))
+        return
+    missing = [k for k in ("protocol", "spec", "images", "classes", "out") if not getattr(args, k)]
+    if missing:
+        raise LabelwiseError(f"give {', '.join('--' + key for key in missing)}, or --show")
+    spec = complete(args.spec)
+    original = args.original and {
+        image: labels[0] for image, labels in read_labels(args.original).items() if labels
+    }
+    lines = make(
+        args.protocol,
+        spec,
+        readable(args.images),
+        classnames.read(args.classes),
+        args.batch,
+        args.order,
+        original or None,
+        read_labels(args.corrected) if args.corrected else None,
+        _ranking(spec, args.confusions, args.embeddings),
+        _equivalents(spec),
+    )
+    records.write_jsonl(args.out, lines)
+
+
+def _ranking(spec: dict, confusions: str | None, embeddings: str | None) -> distractors.Ranking:
+    """The ranking that ``distractors: {from: ...}`` asks for."""
+    source = spec["distractors"]["from"]
+    if spec["kind"] != "choice" or source == "random":
+        return distractors.no_ranking
+    if source == "confusions" and confusions:
+        return distractors.confusions(records.read_csv(confusions, records.CONFUSIONS))
+    if source == "nearest" and embeddings:
+        import numpy as np
+
+        with np.load(embeddings) as file:
+            return distractors.nearest(file["embedding"])
+    if source in ("confusions", "nearest"):
+        option = {"confusions": "--confusions", "nearest": "--embeddings"}[source]
+        raise LabelwiseError(f"protocols: distractors from {source}: give {option}")
+    raise LabelwiseError(
+        f"protocols: distractors: from {source!r} is none of random, confusions, nearest"
+    )
+
+
+def _equivalents(spec: dict) -> dict[int, set[int]]:
+    """Class id -> its equivalents, by the protocol's pair list."""
+    found: dict[int, set[int]] = {}
+    if spec["kind"] == "choice":
+        for a, b in rules.read_pairs(spec["equivalents"]):
+            found.setdefault(a, set()).add(b)
+            found.setdefault(b, set()).add(a)
+    return found
+
+
+if __name__ == "__main__":
+    main()
