@@ -1,0 +1,70 @@
+"""What every engine is: a small class that answers questions, in any order."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from labelwise.prompts import Prompt
+
+
+@dataclass(frozen=True)
+class Run:
+    """What an engine may know of the run: the requests' header, the class names in class order.
+
+    ``labels`` (image -> class ids) is given to controls alone.
+    """
+
+    header: dict[str, Any]
+    names: list[str]
+    labels: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One prompt to answer.
+
+    ``id`` is the request's number in its file, ``request`` the request itself, ``files`` the file
+    with the pixels of each image, in the prompt's order.
+    """
+
+    id: int
+    prompt: Prompt
+    request: dict[str, Any]
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said: ``text`` without the primer, and why it ended.
+
+    ``finish`` is ``stop``, ``length`` (cut at the token limit) or ``content_filter``. ``usage``
+    counts tokens: ``prefilled`` (computed for this prompt alone), ``shared`` (the prefix, computed
+    once a run) and ``generated``.
+    """
+
+    id: int
+    text: str
+    finish: str
+    usage: dict[str, int] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """Answers questions; a module ``labelwise.engines.<engine>`` has one class ``Model``.
+
+    Loading weights happens in ``__init__``, which is not called when every answer is known already.
+    An engine never invents an answer: what fails is raised.
+    """
+
+    journalled: bool
+    """False for controls, whose answers cost nothing and depend on labels."""
+
+    def __init__(self, spec: dict[str, Any], run: Run) -> None: ...
+
+    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
+        """Yield one answer a question, in any order, as soon as each is known."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for the record: device, dtype, tensor batch, counters."""
+        ...

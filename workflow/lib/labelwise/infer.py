@@ -1,0 +1,129 @@
+"""Ask one model every request of one run.
+
+Answers are journalled as they arrive; those the journal knows are not asked again, and a model
+whose answers are all known is not even loaded.
+"""
+
+import argparse
+import hashlib
+import importlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from labelwise import classnames, images, prompts, provenance, records, requests
+from labelwise.engines.base import Engine, Question, Run
+from labelwise.errors import LabelwiseError, cli
+from labelwise.journal import Journal, key
+from labelwise.progress import progress
+
+
+def load(spec: dict[str, Any], run: Run) -> Engine:
+    """The engine that a model's entry names, ready to answer."""
+    return importlib.import_module(f"labelwise.engines.{spec['engine']}").Model(spec, run)
+
+
+def questions(header: dict, asked: list[dict], files: dict[str, str]) -> Iterator[Question]:
+    """The prompts of a requests file, with the files of their images."""
+    for request in asked:
+        prompt = prompts.render(header, request)
+        paths = tuple(images.path(files[image]) for image in request["images"])
+        yield Question(request["request"], prompt, request, paths)
+
+
+def keys(spec: dict, header: dict, asked: list[dict], digests: dict[str, str]) -> dict[int, str]:
+    """The journal key of each request: all that the model is shown, and how."""
+    found = {}
+    for request in asked:
+        prompt = prompts.render(header, request)
+        seen = {
+            "system": prompt.system,
+            "user": [[k, digests[v] if k == "image" else v] for k, v in prompt.user],
+            "primer": prompt.primer,
+            "schema": prompt.schema,
+            "max_tokens": header["max_tokens"],
+            "stop": header["stop"],
+            "repeat": request["repeat"],
+        }
+        found[request["request"]] = key(spec, seen)
+    return found
+
+
+def infer(
+    spec: dict[str, Any], run: Run, asked: list[dict], rows: list[dict], journal: Journal
+) -> tuple[list[dict], dict[str, Any]]:
+    """Responses in the order of the requests, and what it took to get them."""
+    files = {row["image"]: row["file"] for row in rows}
+    key_of = keys(spec, run.header, asked, {row["image"]: row["sha256"] for row in rows})
+    engine_class = importlib.import_module(f"labelwise.engines.{spec['engine']}").Model
+    known = journal.answers if engine_class.journalled else {}
+    todo = [r for r in asked if key_of[r["request"]] not in known]
+    facts: dict[str, Any] = {"asked": len(todo), "replayed": len(asked) - len(todo)}
+    fresh: dict[int, dict[str, Any]] = {}
+    if todo:
+        engine = engine_class(spec, run)
+        n_images = sum(len(request["images"]) for request in todo)
+        what = f"{run.header['protocol']}, {len(todo)} requests, {n_images} images"
+        answers = engine.answer(questions(run.header, todo, files))
+        for answer in progress(answers, len(todo), what):
+            entry = {"text": answer.text, "finish": answer.finish, "usage": answer.usage}
+            fresh[answer.id] = entry
+            if engine_class.journalled:
+                journal.add(key_of[answer.id], entry)
+        facts["engine"] = engine.describe()
+    responses = []
+    for request in asked:
+        number = request["request"]
+        entry = fresh.get(number) or known.get(key_of[number])
+        if entry is None:
+            raise LabelwiseError(f"the engine {spec['engine']} left request {number} unanswered")
+        responses.append({"request": number, "text": entry["text"], "finish": entry["finish"]})
+    usages = [(fresh.get(n) or known[k]).get("usage", {}) for n, k in key_of.items()]
+    facts["tokens"] = {
+        name: sum(usage.get(name, 0) for usage in usages)
+        for name in sorted({name for usage in usages for name in usage})
+    }
+    return responses, facts
+
+
+@cli
+def main(argv: list[str] | None = None) -> None:
+    """Command line of the stage ``infer``."""
+    parser = argparse.ArgumentParser(prog="labelwise.infer", description=__doc__)
+    parser.add_argument("requests", help="requests file (JSON lines)")
+    parser.add_argument("--images", required=True, help="image set (CSV)")
+    parser.add_argument("--classes", required=True, help="class names (CSV)")
+    parser.add_argument("--labels", help="label set, for controls only (CSV)")
+    parser.add_argument("--model", required=True, help="the model's entry as JSON")
+    parser.add_argument("--axes", default="{}", help="names for the record, as JSON")
+    parser.add_argument("--journal", required=True, help="journal of answers (JSON lines)")
+    parser.add_argument("--out", required=True, help="responses (JSON lines)")
+    parser.add_argument("--meta", required=True, help="record of the run (JSON)")
+    args = parser.parse_args(argv)
+
+    started = time.time()
+    spec = json.loads(args.model)
+    header, asked = requests.read(args.requests)
+    labels = {}
+    if args.labels:
+        table = records.read_csv(args.labels, records.LABELS)
+        labels = {row["image"]: records.ids(row["labels"]) for row in table}
+    run = Run(header, classnames.read(args.classes), labels)
+    rows = records.read_csv(args.images, records.IMAGES)
+    with Journal(args.journal) as journal:
+        responses, facts = infer(spec, run, asked, rows, journal)
+    records.write_jsonl(args.out, responses)
+    digest = hashlib.sha256(Path(args.requests).read_bytes()).hexdigest()
+    facts |= {"axes": json.loads(args.axes), "model": spec, "requests_sha256": digest}
+    records.write_json(args.meta, provenance.meta(started, **facts))
+    print(
+        f"asked {facts['asked']}, replayed {facts['replayed']}, {time.time() - started:.1f} s",
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    main()
