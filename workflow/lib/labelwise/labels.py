@@ -38,7 +38,7 @@ from typing import Any, NamedTuple
 
 from labelwise import records
 from labelwise.errors import LabelwiseError, cli
-from labelwise.rules import Pairs, Rules, read_pairs
+from labelwise.rules import MAX_CLASSES, Pairs, Rules, read_pairs
 
 UNSURE = -1
 HUB_DATASET = "vrg-prague/ReImageNet"
@@ -424,7 +424,7 @@ def canonical(labels: Labels, rules: Rules, form: str) -> list[dict[str, Any]]:
 
 def read(path: str | Path) -> Labels:
     """Read a canonical file (or a plain CSV) back."""
-    return load({"format": "csv", "file": str(path), "n_classes": 10**6})
+    return load({"format": "csv", "file": str(path), "n_classes": MAX_CLASSES})
 
 
 @cli

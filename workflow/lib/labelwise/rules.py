@@ -38,6 +38,9 @@ OPTIONS = {
 }
 PAPER_PAIRS = Path(__file__).resolve().parents[3] / "config" / "equivalents" / "paper.csv"
 
+MAX_CLASSES = 100_000
+"""No class id reaches this; a larger number in a file is a mistake."""
+
 Pairs = frozenset[tuple[int, int]]
 """Equivalent classes, each pair once, the smaller id first."""
 
@@ -89,7 +92,7 @@ def read_pairs(source: str | Path) -> Pairs:
     groups = _json_groups(path, text) if path.suffix == ".json" else _csv_groups(path, text)
     pairs = set()
     for where, group in groups:
-        if len(set(group)) < 2 or min(group) < 0:
+        if len(set(group)) < 2 or min(group) < 0 or max(group) >= MAX_CLASSES:
             raise LabelwiseError(f"{path}: {where}: {group} is not two or more different class ids")
         pairs |= set(itertools.combinations(sorted(set(group)), 2))
     if not pairs:

@@ -1,0 +1,93 @@
+"""Stage ``score``: the predictions of one run against one label set.
+
+``python -m labelwise.score PREDICTIONS --labels CSV --original CSV --images CSV --spec JSON --out
+JSON``; see ``labelwise.scoring`` for what is computed. ``--spec`` is the ``labels`` entry of the
+configuration (of which the rules count) together with the axes of the run, which are repeated in
+the score: images, model, protocol, batching, mapper, labels, original and so on.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from labelwise import labels, records
+from labelwise.errors import LabelwiseError, cli
+from labelwise.rules import Rules
+from labelwise.scoring import OUTCOME, Answer, Key
+
+AXES = (
+    "images",
+    "model",
+    "engine",
+    "protocol",
+    "kind",
+    "batching",
+    "images_per_prompt",
+    "order",
+    "mapper",
+    "labels",
+    "original",
+)
+
+
+def read_predictions(path: str | Path) -> list[dict[str, Answer]]:
+    """The answers of a ``results/predictions`` file: one dict a repeat, in the order of repeats.
+
+    Raises:
+        LabelwiseError: a missing file or column, no rows, an unknown outcome, class ids that are no
+            numbers, or an image that occurs twice in a repeat.
+    """
+    runs: dict[str, dict[str, Answer]] = {}
+    for number, row in enumerate(records.read_csv(path, records.PREDICTIONS), 2):
+        run, image = runs.setdefault(row["repeat"], {}), row["image"]
+        if image in run:
+            raise LabelwiseError(
+                f"{path}: line {number}: {image} is twice in repeat {row['repeat']}"
+            )
+        if row["outcome"] not in OUTCOME:
+            raise LabelwiseError(f"{path}: line {number}: unknown outcome {row['outcome']!r}")
+        try:
+            classes = records.ids(row["class"])
+        except ValueError:
+            raise LabelwiseError(
+                f"{path}: line {number}: class {row['class']!r} is no id"
+            ) from None
+        run[image] = Answer(classes, row["outcome"], row["mapped"] == "1")
+    if not runs:
+        raise LabelwiseError(f"{path}: no rows")
+    return [runs[repeat] for repeat in sorted(runs, key=lambda text: (len(text), text))]
+
+
+def score(
+    predictions: Path, label_file: Path, original: Path, images: Path, spec: dict[str, Any]
+) -> dict[str, Any]:
+    """The score of one run against one label set, as the JSON file holds it."""
+    rules, pairs = Rules.of(spec), labels.pairs_of(spec)
+    image_set = [row["image"] for row in records.read_csv(images, ("image",))]
+    key = Key(labels.read(label_file), labels.read(original), rules, pairs, image_set)
+    return {
+        **{axis: spec[axis] for axis in AXES if axis in spec},
+        "rules": {**rules.as_dict(), "n_equivalents": len(pairs)},
+        **key.judge(read_predictions(predictions)).summary(),
+    }
+
+
+@cli
+def main(argv: list[str] | None = None) -> None:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(prog="python -m labelwise.score", description=__doc__)
+    parser.add_argument("predictions", type=Path, help="a results/predictions CSV")
+    parser.add_argument("--labels", type=Path, required=True, help="a results/labels CSV")
+    parser.add_argument("--original", type=Path, required=True, help="that of the original labels")
+    parser.add_argument("--images", type=Path, required=True, help="a results/images CSV")
+    parser.add_argument("--spec", type=json.loads, required=True, help="rules and axes, as JSON")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    records.write_json(
+        args.out, score(args.predictions, args.labels, args.original, args.images, args.spec)
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,332 @@
+"""Scoring: which answers are right, in which category, and how surely. Pure numpy.
+
+``python -m labelwise.scoring PREDICTIONS LABELS...`` scores predictions made elsewhere; see
+``labelwise.foreign`` for what it reads. The stage of the workflow is ``labelwise.score``.
+
+An answer is right under a label set when any class that it names is among the labels of the image,
+or is equivalent to one of them (paper, section 3, Eq. 1 and 2). The original labels are matched in
+the same way. What empty and unsure labels mean is said by the label set's rules
+(``labelwise.rules``); an image without an original label is never right under the original labels.
+
+Categories (paper, Table 1): A all; N void; S one label and M several, each with + (an original
+label among them) or - (none). ``sign`` chooses whether equivalent labels count as one there.
+
+Every percentage is over the images that were asked: those of the image set that have a label row,
+an original label row where original labels are given, and an answer in every repeat; with
+``void: exclude`` not the void ones. All others are counted in ``left_out``, each under the first
+reason that applies.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from labelwise.labels import Label, Labels
+from labelwise.records import CATEGORIES, OUTCOMES
+from labelwise.rules import Pairs, Rules
+from labelwise.statistics import LEVEL, newcombe, student, wilson
+
+OUTCOME = {name: code for code, name in enumerate(OUTCOMES)}
+OUT_OF_PROMPT = [OUTCOME[o] for o in OUTCOMES if o not in ("ok", "image_error")]
+MAPPABLE = [OUTCOME["out_of_list"], OUTCOME["abstain"]]
+
+
+class Answer(NamedTuple):
+    """What one prompt said of one image: class ids, an outcome, and whether an encoder chose."""
+
+    classes: tuple[int, ...]
+    outcome: str = "ok"
+    mapped: bool = False
+
+
+Run = Mapping[str, Answer]
+"""The answers of one repeat, by image id."""
+
+UNASKED = Answer(())
+
+
+def admissible(labels: Sequence[Iterable[int]], pairs: Pairs, n_classes: int) -> np.ndarray:
+    """Which classes are right for each image: its labels and what is paired with them (Eq. 1).
+
+    Args:
+        labels: class ids of each image.
+        pairs: equivalent classes.
+        n_classes: an upper bound of all ids.
+
+    Returns:
+        bool, shape (images, n_classes).
+    """
+    rows, ids = _flat(labels)
+    plain = np.zeros((len(labels), n_classes), dtype=bool)
+    plain[rows, ids] = True
+    columns = {i: plain[:, i].copy() for i in chain.from_iterable(pairs)}
+    for a, b in pairs:
+        plain[:, a] |= columns[b]
+        plain[:, b] |= columns[a]
+    return plain
+
+
+def hits(admitted: np.ndarray, answers: Sequence[Iterable[int]]) -> np.ndarray:
+    """Whether any class of each answer is admitted; ids that no label has are simply wrong.
+
+    Args:
+        admitted: bool, shape (images, classes).
+        answers: class ids, one entry an image.
+
+    Returns:
+        bool, shape (images,).
+    """
+    rows, ids = _flat(answers)
+    known = (ids >= 0) & (ids < admitted.shape[1])
+    rows, ids = rows[known], ids[known]
+    right = np.zeros(len(answers), dtype=bool)
+    right[rows[admitted[rows, ids]]] = True
+    return right
+
+
+def _flat(lists: Sequence[Iterable[int]]) -> tuple[np.ndarray, np.ndarray]:
+    sizes = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
+    ids = np.fromiter(chain.from_iterable(lists), dtype=np.int64, count=int(sizes.sum()))
+    return np.repeat(np.arange(len(lists)), sizes), ids
+
+
+def distinct(ids: Sequence[int], pairs: Pairs) -> int:
+    """Number of labels when equivalent ones count once: take one, strike its equivalents, go on."""
+    left, count = list(ids), 0
+    while left:
+        taken = left.pop(0)
+        left = [i for i in left if (min(i, taken), max(i, taken)) not in pairs]
+        count += 1
+    return count
+
+
+class Key:
+    """The answer key: for each image that can be asked, what is right and in which category.
+
+    Attributes:
+        images: their ids, in the order of every array.
+        labels: their ``Label`` each.
+        void: bool, shape (images,).
+        members: category -> bool, shape (images,); without original labels only A, S, M and N.
+        left_out: reason -> number of images of the set that cannot be asked.
+    """
+
+    def __init__(
+        self,
+        labels: Labels,
+        original: Labels | None,
+        rules: Rules,
+        pairs: Pairs,
+        images: Iterable[str] | None = None,
+    ) -> None:
+        """Prepare a key.
+
+        Args:
+            labels: the label set.
+            original: the original labels; None where there are none.
+            rules: the rules of the label set.
+            pairs: its equivalent classes.
+            images: the image set; None takes all images that have a label row.
+        """
+        self.rules, self.left_out = rules, Counter()
+        self.known, self.images, self.labels, self.void = set(), [], [], []
+        for image in labels if images is None else images:
+            self.known.add(image)
+            label = labels.get(image)
+            void = label is not None and label.void(rules.uncertain)
+            if label is None:
+                reason = "no_label"
+            elif original is not None and image not in original:
+                reason = "no_original"
+            else:
+                reason = "void" if void and rules.void == "exclude" else ""
+            if reason:
+                self.left_out[reason] += 1
+            else:
+                self.images.append(image)
+                self.labels.append(label)
+                self.void.append(void)
+        self.void = np.array(self.void, dtype=bool)
+        sets = [label.ids for label in self.labels]
+        first = [original[image].ids for image in self.images] if original is not None else None
+        n = 1 + max(chain.from_iterable([*sets, *(first or ()), *pairs]), default=0)
+        self._right = admissible(sets, pairs, n)
+        self._original = None if first is None else admissible(first, pairs, n)
+        self.members = self._members(sets, first, pairs, n)
+
+    def _members(
+        self, sets: list[tuple[int, ...]], first: list | None, pairs: Pairs, n: int
+    ) -> dict[str, np.ndarray]:
+        collapse = self.rules.sign == "equivalents"
+        paired = set(chain.from_iterable(pairs)) if collapse else set()
+        sizes = [
+            distinct(ids, pairs) if len(ids) > 1 and not paired.isdisjoint(ids) else len(ids)
+            for ids in sets
+        ]
+        sizes = np.where(self.void, 0, np.array(sizes, dtype=int))
+        members = {"A": np.ones(len(sets), dtype=bool), "S": sizes == 1, "M": sizes > 1}
+        members["N"] = self.void
+        if first is not None:
+            agrees = hits(admissible(first, pairs if collapse else frozenset(), n), sets)
+            for name in "SM":
+                members[name + "+"], members[name + "-"] = (
+                    members[name] & agrees,
+                    members[name] & ~agrees,
+                )
+        return {name: members[name] for name in CATEGORIES if name in members}
+
+    def judge(self, runs: Sequence[Run]) -> "Judged":
+        """Hold the answers of the repeats against the key."""
+        asked = np.array([all(image in run for run in runs) for image in self.images], dtype=bool)
+        left_out = Counter(self.left_out)
+        if not asked.all():
+            left_out["no_prediction"] = int((~asked).sum())
+        unknown = set().union(*runs) - self.known
+        if unknown:
+            left_out["unknown_image"] = len(unknown)
+        answers = [[run.get(image, UNASKED) for image in self.images] for run in runs]
+        classes = [[answer.classes for answer in run] for run in answers]
+        right = np.array([hits(self._right, run) for run in classes])
+        right[:, self.void] = self.rules.void == "correct"
+        original = None
+        if self._original is not None:
+            original = np.array([hits(self._original, run) for run in classes])[:, asked]
+        return Judged(
+            [image for image, a in zip(self.images, asked, strict=True) if a],
+            [label for label, a in zip(self.labels, asked, strict=True) if a],
+            right[:, asked],
+            original,
+            np.array([[OUTCOME[a.outcome] for a in run] for run in answers], np.int8)[:, asked],
+            np.array([[a.mapped for a in run] for run in answers], dtype=bool)[:, asked],
+            self.void[asked],
+            {name: mask[asked] for name, mask in self.members.items()},
+            dict(sorted(left_out.items())),
+        )
+
+
+class Judged(NamedTuple):
+    """Answers held against a key: R repeats on the n images that were asked.
+
+    Attributes:
+        images: ids, length n.
+        labels: their labels.
+        right: bool, shape (R, n), under the label set and its void rule.
+        original: bool, shape (R, n), under the original labels; None without them.
+        outcomes: codes of ``OUTCOMES``, shape (R, n).
+        mapped: bool, shape (R, n): a text encoder chose the class.
+        void: bool, shape (n,).
+        members: category -> bool, shape (n,).
+        left_out: reason -> number of images.
+    """
+
+    images: list[str]
+    labels: list[Label]
+    right: np.ndarray
+    original: np.ndarray | None
+    outcomes: np.ndarray
+    mapped: np.ndarray
+    void: np.ndarray
+    members: dict[str, np.ndarray]
+    left_out: dict[str, int]
+
+    def summary(self, level: float = LEVEL) -> dict[str, Any]:
+        """Accuracy, intervals and outcomes of every category; all rates in percent.
+
+        Intervals: Wilson for one run, Student t over repeats. The gain over the original labels is
+        paired: Newcombe's interval for one run, Student t over the gains of the repeats.
+        """
+        return {
+            "repeats": len(self.right),
+            "level": level,
+            "interval": "wilson" if len(self.right) == 1 else "student-t",
+            "categories": {name: self._category(m, level) for name, m in self.members.items()},
+            "recall": self.recall(),
+            "left_out": self.left_out,
+        }
+
+    def recall(self) -> dict[str, list]:
+        """Class -> [images with exactly that one label, mean number of them that are right]."""
+        single = np.array(
+            [
+                label.ids[0] if len(label.ids) == 1 and not void else -1
+                for label, void in zip(self.labels, self.void, strict=True)
+            ],
+            dtype=np.int64,
+        )
+        mean = self.right.mean(axis=0)
+        return {
+            str(c): [int((single == c).sum()), _number(mean[single == c].sum())]
+            for c in np.unique(single[single >= 0]).tolist()
+        }
+
+    def _category(self, member: np.ndarray, level: float) -> dict[str, Any]:
+        n = int(member.sum())
+        right, outcomes = self.right[:, member], self.outcomes[:, member]
+        repeats = len(right)
+        oop = np.isin(outcomes, OUT_OF_PROMPT)
+        mapped = right & self.mapped[:, member] & np.isin(outcomes, MAPPABLE)
+        codes = np.bincount(outcomes.ravel(), minlength=len(OUTCOMES)) / repeats
+        row = {
+            "n": n,
+            "correct": _number(right.sum() / repeats),
+            "accuracy": _percent(right.sum() / repeats, n),
+            **_ends("", _interval(right, level)),
+        }
+        if self.original is not None:
+            first, void = self.original[:, member], self.void[member]
+            difference = right.astype(int) - first
+            row |= {
+                "original": _percent(first.sum() / repeats, n),
+                **_ends("original_", _interval(first, level)),
+                "both": _percent((right & first).sum() / repeats, n),
+                "gain": _percent(difference.sum() / repeats, n),
+                **_ends("gain_", _gain_interval(right, first, level)),
+                "gain_void": _percent(difference[:, void].sum() / repeats, n),
+            }
+        return row | {
+            "outcomes": {o: _number(codes[i]) for i, o in enumerate(OUTCOMES) if codes[i]},
+            "oop": _percent(oop.sum() / repeats, n),
+            "mapped_right": _number(mapped.sum() / repeats),
+        }
+
+
+def _number(value: float) -> int | float:
+    """A count or a mean of counts; whole ones as int."""
+    return int(value) if value == int(value) else float(value)
+
+
+def _percent(part: float, n: int) -> float | None:
+    return float(100 * part / n) if n else None
+
+
+def _ends(prefix: str, interval: tuple[float, float] | None) -> dict[str, float | None]:
+    low, high = (None, None) if interval is None else (100 * interval[0], 100 * interval[1])
+    return {f"{prefix}low": low, f"{prefix}high": high}
+
+
+def _interval(right: np.ndarray, level: float) -> tuple[float, float] | None:
+    if right.shape[1] == 0:
+        return None
+    if len(right) == 1:
+        return wilson(int(right.sum()), right.shape[1], level)
+    return student(right.mean(axis=1), level)
+
+
+def _gain_interval(
+    right: np.ndarray, first: np.ndarray, level: float
+) -> tuple[float, float] | None:
+    if right.shape[1] == 0:
+        return None
+    if len(right) == 1:
+        table = [right & first, right & ~first, ~right & first, ~right & ~first]
+        return newcombe(*(int(cell.sum()) for cell in table), level)
+    return student(right.mean(axis=1) - first.mean(axis=1), level)
+
+
+if __name__ == "__main__":
+    from labelwise.foreign import main
+
+    main()
