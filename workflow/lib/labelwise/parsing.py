@@ -60,7 +60,8 @@ REFUSALS = (
     r"assist|provide|determined?|identify|identified|classify|classified|recogni[sz]ed?)\b",
     r"(the|this) (\w+ )?(image|picture|photo|object|subject)"
     r"( in (the|this) (image|picture|photo))? ((is|appears|seems) (too )?(unclear|unknown|"
-    r"unidentifiable|not clear|not identifiable|blurry to|dark to|small to)|(can ?not|can'?t|could not|couldn'?t) be)\b",
+    r"unidentifiable|not clear|not identifiable|blurry to|dark to|small to)|"
+    r"(can ?not|can'?t|could not|couldn'?t) be)\b",
     r"(unknown|unidentified|unidentifiable|unclassifiable|unsure|uncertain|undetermined|"
     r"indeterminate|not sure|no idea|no answer|not applicable|n/?a|none|nothing|null|not found|"
     r"unclear)$",

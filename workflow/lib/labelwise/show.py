@@ -1,0 +1,132 @@
+"""One image on one screen: the question, the raw answer, its parse, its class and the verdict.
+
+``python -m labelwise.show IMAGE --run IMAGES/MODEL/PROTOCOL/BATCHING --mapper M --labels L`` reads
+files under ``results/``; nothing is computed again but the parse and the verdict.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from labelwise import classnames, labels, records, requests
+from labelwise.classnames import Names
+from labelwise.errors import LabelwiseError, cli
+from labelwise.parsing import parse
+from labelwise.records import dump_line
+from labelwise.rules import Rules
+from labelwise.score import read_predictions
+from labelwise.scoring import Key
+
+LINES = 12
+"""Lines of a prompt that are shown from either end, unless all are asked for."""
+
+
+def screen(
+    image: str, run: str, mapper: str, label_set: str, config: dict, full: bool = False
+) -> Iterator[str]:
+    """Lines about one image of one run.
+
+    Args:
+        image: its id.
+        run: ``images/model/protocol/batching``.
+        mapper: name of a mapper.
+        label_set: name of a label set.
+        config: the configuration.
+        full: show the whole prompt, with its class list.
+    """
+    axes = run.strip("/").split("/")
+    if len(axes) != 4:
+        raise LabelwiseError(f"--run {run}: must be IMAGES/MODEL/PROTOCOL/BATCHING")
+    images, _, protocol, batching = axes
+    for kind, name in (("images", images), ("labels", label_set)):
+        if name not in config[kind]:
+            raise LabelwiseError(f"{kind}: {name!r} is none of {', '.join(config[kind])}")
+    results = Path("results")
+    header, asked = requests.read(results / "requests" / images / protocol / f"{batching}.jsonl")
+    names = Names(classnames.read(results / "classes" / f"{header['classes']}.csv"))
+    said = {r["request"]: r for r in records.read_jsonl(results / f"responses/{run}.jsonl")}
+    predicted = results / "predictions" / run / f"{mapper}.csv"
+    rows = {
+        int(row["repeat"]): row
+        for row in records.read_csv(predicted, records.PREDICTIONS)
+        if row["image"] == image
+    }
+    mine = [request for request in asked if image in request["images"]]
+    if not mine:
+        raise LabelwiseError(f"image {image}: not among the requests of {run}")
+    yield f"=== question (request {mine[0]['request']})"
+    question = requests.describe(header, mine[0]).split("\n")
+    if not full and len(question) > 2 * LINES:
+        left_out = f"    ... {len(question) - 2 * LINES} lines; --full shows them ..."
+        question[LINES:-LINES] = [left_out]
+    yield from question
+    key = _key(label_set, config["labels"][label_set], config["images"][images], image)
+    judged = key.judge([{image: run[image]} for run in read_predictions(predicted)])
+    for number, request in enumerate(mine):
+        response, row = said[request["request"]], rows[request["repeat"]]
+        answer = next(
+            a
+            for a in parse(response["text"], response["finish"], header, request, names)
+            if a.image == image
+        )
+        yield f"=== repeat {request['repeat']}, image {answer.position} of its prompt"
+        if number and "options" in request:
+            options = (f"{option['letter']}. {option['name']}" for option in request["options"])
+            yield f"options   {', '.join(options)}"
+        yield f"raw       {dump_line(response['text'])} (finish: {response['finish']})"
+        yield f"parse     {answer.outcome}: {dump_line(answer.answer)}"
+        how = f", cosine {row['score']}, margin {row['margin']}" if row["mapped"] == "1" else ""
+        yield f"class     {_named(records.ids(row['class']), names)} ({mapper}{how})"
+        yield f"verdict   {_verdict(judged, request['repeat'], label_set)}"
+    yield "=== labels"
+    original = config["images"][images]["original"]
+    for name in dict.fromkeys((original, label_set)):
+        label = labels.read(results / "labels" / f"{name}.csv").get(image)
+        yield f"{name}: {_named(label.ids, names) if label else 'no row'}"
+
+
+def _key(label_set: str, spec: dict, image_set: dict, image: str) -> Key:
+    files = [Path(f"results/labels/{name}.csv") for name in (label_set, image_set["original"])]
+    return Key(*map(labels.read, files), Rules.of(spec), labels.pairs_of(spec), [image])
+
+
+def _verdict(judged, repeat: int, label_set: str) -> str:
+    if not judged.images:
+        return f"left out: {', '.join(judged.left_out)}"
+    words = ["wrong", "right"]
+    categories = [name for name, member in judged.members.items() if member[0] and name != "A"]
+    return (
+        f"{words[int(judged.right[repeat, 0])]} under {label_set},"
+        f" {words[int(judged.original[repeat, 0])]} under the original label;"
+        f" category {categories[-1]}"
+    )
+
+
+def _named(classes: Sequence[int], names: Names) -> str:
+    known = (f"{c} {names.names[c] if 0 <= c < len(names) else '?'}" for c in classes)
+    return "; ".join(known) or "none"
+
+
+@cli
+def main(argv: Sequence[str] | None = None) -> None:
+    """Show one image's question, raw answer, parse, mapping and verdict."""
+    import yaml
+
+    parser = argparse.ArgumentParser(prog="python -m labelwise.show", description=main.__doc__)
+    parser.add_argument("image", help="image id")
+    parser.add_argument("--run", required=True, metavar="IMAGES/MODEL/PROTOCOL/BATCHING")
+    parser.add_argument("--mapper", required=True)
+    parser.add_argument("--labels", required=True)
+    parser.add_argument("--full", action="store_true", help="the whole prompt")
+    parser.add_argument("--config", default="config/config.yaml")
+    args = parser.parse_args(argv)
+    try:
+        config = yaml.safe_load(Path(args.config).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LabelwiseError(f"{args.config}: no such file") from None
+    for line in screen(args.image, args.run, args.mapper, args.labels, config, args.full):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
