@@ -62,15 +62,20 @@ def embed(
     return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
 
 
-def embedder(mapper: dict, encoder: dict, what: str) -> "Callable[[Sequence[str]], np.ndarray]":
-    """The function that embeds ``what`` (``names`` or ``answers``) as a mapper asks for."""
+def embedder(
+    mapper: dict, encoder: dict, what: str, cache: str | Path | None = None
+) -> "Callable[[Sequence[str]], np.ndarray]":
+    """The function that embeds ``what`` (``names`` or ``answers``) as a mapper asks for.
+
+    ``cache`` is the encoder's file of embeddings by text; None keeps none.
+    """
     templated = mapper.get("templated", "both")
     if templated not in TEMPLATED:
         raise LabelwiseError(f"mappers: templated {templated!r} is none of {', '.join(TEMPLATED)}")
     around = templates(mapper.get("templates", "none") if templated in ("both", what) else "none")
     from labelwise import encoders
 
-    encode = encoders.load(encoder).encode
+    encode = encoders.load(encoder, cache).encode
     return lambda texts: embed(texts, encode, around)
 
 
@@ -104,10 +109,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--classes", required=True, help="results/classes/*.csv")
     parser.add_argument("--mapper", type=json.loads, required=True, help="the mappers entry, JSON")
     parser.add_argument("--encoder", type=json.loads, required=True, help="encoders entry, JSON")
+    parser.add_argument("--cache", help="sqlite file that keeps embeddings by text")
     parser.add_argument("--out", required=True)
     args = parser.parse_args(argv)
     names = classnames.read(args.classes)
-    write(args.out, names, embedder(args.mapper, args.encoder, "names")(names))
+    write(args.out, names, embedder(args.mapper, args.encoder, "names", args.cache)(names))
 
 
 if __name__ == "__main__":
