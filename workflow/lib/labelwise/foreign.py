@@ -281,18 +281,31 @@ def original_labels(
     return None, "none found for all images (--original): no +/- categories and no gains"
 
 
-def score(args: argparse.Namespace, name: str, predictions: Predictions) -> dict[str, Any]:
-    """The score against one label set, as ``--json`` writes it."""
+def answer_key(
+    args: argparse.Namespace, name: str, predictions: Predictions
+) -> tuple[Key, dict[str, Any]]:
+    """The answer key of a label set under the rules of the command line, and what was used.
+
+    Raises:
+        LabelwiseError: the label set or its pairs cannot be read, or no image is in both.
+    """
     spec, label_rows = label_set(name, args.config)
     spec = {**spec, **{k: v for k in (*OPTIONS, "equivalents") if (v := getattr(args, k))}}
     rules, pairs = Rules.of(spec), labels.pairs_of(spec)
     original, origin = original_labels(args.original, args.config, label_rows, predictions.original)
     key = Key(label_rows, original, rules, pairs)
-    if not key.known & set().union(*predictions.runs):
+    answered = predictions.runs[0]
+    if not key.known & answered.keys():
         raise LabelwiseError(
-            f"{args.predictions}: none of its images is in label set {name}; it says "
-            f"{next(iter(predictions.runs[0]))!r}, the labels say {next(iter(label_rows))!r}"
+            f"none of the predicted images is in label set {name}: the predictions say "
+            f"{next(iter(answered))!r}, the labels say {next(iter(label_rows))!r}"
         )
+    return key, {"original": origin, "rules": {**rules.as_dict(), "n_equivalents": len(pairs)}}
+
+
+def score(args: argparse.Namespace, name: str, predictions: Predictions) -> dict[str, Any]:
+    """The score against one label set, as ``--json`` writes it."""
+    key, used = answer_key(args, name, predictions)
     found = key.judge(predictions.runs).summary()
     every = found["categories"]["A"]
     categories = {
@@ -310,12 +323,8 @@ def score(args: argparse.Namespace, name: str, predictions: Predictions) -> dict
         "recall": found["recall"],
         "left_out": found["left_out"],
         "problems": dict(predictions.problems),
-        "original": origin,
-        "rules": {
-            **rules.as_dict(),
-            "n_equivalents": len(pairs),
-            "duplicate_names": args.duplicate_names,
-        },
+        "original": used["original"],
+        "rules": {**used["rules"], "duplicate_names": args.duplicate_names},
     }
 
 

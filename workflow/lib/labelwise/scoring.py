@@ -108,9 +108,11 @@ class Key:
 
     Attributes:
         images: their ids, in the order of every array.
-        labels: their ``Label`` each.
+        single: int, shape (images,): the label of an image that has exactly one, else -1.
         void: bool, shape (images,).
         members: category -> bool, shape (images,); without original labels only A, S, M and N.
+        clusters: the class each image counts to when whole classes are resampled: its original
+            labels, or its labels where there are no original ones.
         left_out: reason -> number of images of the set that cannot be asked.
     """
 
@@ -132,7 +134,8 @@ class Key:
             images: the image set; None takes all images that have a label row.
         """
         self.rules, self.left_out = rules, Counter()
-        self.known, self.images, self.labels, self.void = set(), [], [], []
+        self.known, self.images = set(), []
+        found: list[Label] = []
         for image in labels if images is None else images:
             self.known.add(image)
             label = labels.get(image)
@@ -147,11 +150,13 @@ class Key:
                 self.left_out[reason] += 1
             else:
                 self.images.append(image)
-                self.labels.append(label)
-                self.void.append(void)
-        self.void = np.array(self.void, dtype=bool)
-        sets = [label.ids for label in self.labels]
+                found.append(label)
+        sets = [label.ids for label in found]
+        self.void = np.array([label.void(rules.uncertain) for label in found], dtype=bool)
+        self.single = np.array([ids[0] if len(ids) == 1 else -1 for ids in sets], dtype=np.int64)
+        self.single[self.void] = -1
         first = [original[image].ids for image in self.images] if original is not None else None
+        self.clusters = [" ".join(map(str, ids)) for ids in (sets if first is None else first)]
         n = 1 + max(chain.from_iterable([*sets, *(first or ()), *pairs]), default=0)
         self._right = admissible(sets, pairs, n)
         self._original = None if first is None else admissible(first, pairs, n)
@@ -180,7 +185,8 @@ class Key:
 
     def judge(self, runs: Sequence[Run]) -> "Judged":
         """Hold the answers of the repeats against the key."""
-        asked = np.array([all(image in run for run in runs) for image in self.images], dtype=bool)
+        answered = set(runs[0]).intersection(*runs[1:])
+        asked = np.array([image in answered for image in self.images], dtype=bool)
         left_out = Counter(self.left_out)
         if not asked.all():
             left_out["no_prediction"] = int((~asked).sum())
@@ -196,7 +202,7 @@ class Key:
             original = np.array([hits(self._original, run) for run in classes])[:, asked]
         return Judged(
             [image for image, a in zip(self.images, asked, strict=True) if a],
-            [label for label, a in zip(self.labels, asked, strict=True) if a],
+            self.single[asked],
             right[:, asked],
             original,
             np.array([[OUTCOME[a.outcome] for a in run] for run in answers], np.int8)[:, asked],
@@ -212,7 +218,7 @@ class Judged(NamedTuple):
 
     Attributes:
         images: ids, length n.
-        labels: their labels.
+        single: int, shape (n,): the label of an image that has exactly one, else -1.
         right: bool, shape (R, n), under the label set and its void rule.
         original: bool, shape (R, n), under the original labels; None without them.
         outcomes: codes of ``OUTCOMES``, shape (R, n).
@@ -223,7 +229,7 @@ class Judged(NamedTuple):
     """
 
     images: list[str]
-    labels: list[Label]
+    single: np.ndarray
     right: np.ndarray
     original: np.ndarray | None
     outcomes: np.ndarray
@@ -249,18 +255,11 @@ class Judged(NamedTuple):
 
     def recall(self) -> dict[str, list]:
         """Class -> [images with exactly that one label, mean number of them that are right]."""
-        single = np.array(
-            [
-                label.ids[0] if len(label.ids) == 1 and not void else -1
-                for label, void in zip(self.labels, self.void, strict=True)
-            ],
-            dtype=np.int64,
-        )
-        mean = self.right.mean(axis=0)
-        return {
-            str(c): [int((single == c).sum()), _number(mean[single == c].sum())]
-            for c in np.unique(single[single >= 0]).tolist()
-        }
+        one = self.single >= 0
+        counts = np.bincount(self.single[one])
+        right = np.bincount(self.single[one], weights=self.right[:, one].sum(axis=0))
+        mean = right / len(self.right)
+        return {str(c): [int(counts[c]), _number(mean[c])] for c in np.flatnonzero(counts)}
 
     def _category(self, member: np.ndarray, level: float) -> dict[str, Any]:
         n = int(member.sum())

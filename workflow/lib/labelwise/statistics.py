@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from labelwise.draw import rng
+
 LEVEL = 0.95
 BLOCK = 1 << 21
 """Counts that a thread draws at once in a bootstrap: 16 MB, whatever the number of replicates."""
@@ -83,7 +85,7 @@ def newcombe(
     return float(p1 - p2 - half[0]), float(p1 - p2 + half[1])
 
 
-def bootstrap(right: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
+def bootstrap(right: np.ndarray, replicates: int, seed: int = 0) -> np.ndarray:
     """Paired image bootstrap: the mean of every column in each resample of the images.
 
     All columns (models, settings, label sets) are resampled together, so differences of columns of
@@ -93,7 +95,7 @@ def bootstrap(right: np.ndarray, replicates: int, rng: np.random.Generator) -> n
     Args:
         right: bool, shape (images, columns), at least one image.
         replicates: number of resamples.
-        rng: source of the draws.
+        seed: of the draws.
 
     Returns:
         float64, shape (replicates, columns).
@@ -102,19 +104,17 @@ def bootstrap(right: np.ndarray, replicates: int, rng: np.random.Generator) -> n
     keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
     _, first, counts = np.unique(keys, return_index=True, return_counts=True)
     patterns = right[first].astype(float)
-    return _resample(counts / len(right), len(right), patterns, replicates, rng) / len(right)
+    return _resample(counts / len(right), len(right), patterns, replicates, seed) / len(right)
 
 
-def clustered(
-    right: np.ndarray, clusters: Sequence, replicates: int, rng: np.random.Generator
-) -> np.ndarray:
+def clustered(right: np.ndarray, clusters: Sequence, replicates: int, seed: int = 0) -> np.ndarray:
     """As ``bootstrap``, but whole clusters (the images of a class) are drawn with replacement.
 
     Args:
         right: bool, shape (images, columns).
         clusters: cluster of each image, shape (images,).
         replicates: number of resamples.
-        rng: source of the draws.
+        seed: of the draws.
 
     Returns:
         float64, shape (replicates, columns): hits of the drawn clusters over their images.
@@ -123,13 +123,11 @@ def clustered(
     k = int(member.max()) + 1
     columns = [np.bincount(member, weights=column, minlength=k) for column in right.T]
     sums = np.stack([*columns, np.bincount(member, minlength=k)], axis=1)
-    drawn = _resample(np.full(k, 1 / k), k, sums, replicates, rng)
+    drawn = _resample(np.full(k, 1 / k), k, sums, replicates, seed)
     return drawn[:, :-1] / drawn[:, -1:]
 
 
-def _resample(
-    p: np.ndarray, n: int, values: np.ndarray, replicates: int, rng: np.random.Generator
-) -> np.ndarray:
+def _resample(p: np.ndarray, n: int, values: np.ndarray, replicates: int, seed: int) -> np.ndarray:
     """Sums of ``values`` rows over multinomial counts (n draws, probabilities p).
 
     Blocks have generators of their own, so the number of threads changes no draw.
@@ -137,11 +135,12 @@ def _resample(
     step = max(1, BLOCK // len(p))
     starts = range(0, replicates, step)
 
-    def block(start: int, own: np.random.Generator) -> np.ndarray:
-        return own.multinomial(n, p, size=min(step, replicates - start)) @ values
+    def block(start: int) -> np.ndarray:
+        size = min(step, replicates - start)
+        return rng(seed, "bootstrap", start).multinomial(n, p, size=size) @ values
 
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
-        return np.concatenate(list(pool.map(block, starts, rng.spawn(len(starts)))))
+        return np.concatenate(list(pool.map(block, starts)))
 
 
 def percentile(replicates: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:

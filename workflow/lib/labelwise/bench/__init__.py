@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m labelwise.bench NAME [options]``, one module each."""
