@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 TEMPLATED = ("both", "names", "answers")
+BLOCK = 512
+"""Texts put into templates at a time: bounds memory."""
 
 
 def templates(name: str) -> list[str]:
@@ -54,11 +56,15 @@ def embed(
     """Embeddings [texts, d] float32, L2-normalised: each text's mean over templates."""
     import numpy as np
 
-    filled = [template.replace("{}", text) for text in texts for template in around]
-    vectors = np.asarray(encode(filled), dtype=np.float32)
     if len(around) == 1:
-        return vectors
-    mean = vectors.reshape(len(texts), len(around), -1).mean(axis=1)
+        return np.asarray(encode([around[0].replace("{}", text) for text in texts]), np.float32)
+    parts = []
+    for start in range(0, len(texts), BLOCK):
+        part = texts[start : start + BLOCK]
+        filled = [template.replace("{}", text) for text in part for template in around]
+        vectors = np.asarray(encode(filled), dtype=np.float32)
+        parts.append(vectors.reshape(len(part), len(around), -1).mean(axis=1))
+    mean = np.concatenate(parts)
     return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
 
 

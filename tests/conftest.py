@@ -1,0 +1,7 @@
+"""Options of the test run."""
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--update-snapshots", action="store_true", help="write the files under tests/snapshots anew"
+    )
