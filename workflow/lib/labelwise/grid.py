@@ -8,11 +8,13 @@ import difflib
 import itertools
 import json
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from labelwise.errors import LabelwiseError
+from labelwise.sources import LIB
 
 CLASSIFIERS = ("timm", "open_clip", "conse", "knn", "file")
 """Engines of models that score classes; all others write text."""
@@ -94,6 +96,10 @@ class Grid:
         for kind in ("figures", "tables"):
             for name, entry in config[kind].items():
                 self._known("experiments", entry["experiment"], f"{kind}: {name}: experiment")
+                if not (LIB / "labelwise" / kind / f"{name}.py").is_file():
+                    raise LabelwiseError(
+                        f"config: {kind}: {name}: no module workflow/lib/labelwise/{kind}/{name}.py"
+                    )
         self.scores = [point.scores for point in self.points]
         self.responses = sorted(
             {
@@ -149,6 +155,15 @@ class Grid:
             if "hf" in entry
         ]
         return self.names("weights", [*self.locked, *hub])
+
+    def weights_option(self, weights: str) -> str:
+        """How the stage that fetches weights is told what a hub's name stands for."""
+        for kind in ("models", "encoders"):
+            entry = self.config[kind].get(weights, {})
+            if "hf" in entry:
+                spec = json.dumps({key: entry[key] for key in ("hf", "revision")})
+                return f"--spec {shlex.quote(spec)}"
+        return ""
 
     def image_inputs(self, images: str) -> dict[str, Any]:
         """Inputs of ``list_images``."""
@@ -228,6 +243,42 @@ class Grid:
         """The entry of a mapper's text encoder as JSON, with its name; '' where it has none."""
         name = self.config["mappers"].get(mapper, {}).get("encoder")
         return json.dumps({"name": name, **self.config["encoders"][name]}) if name else ""
+
+    def encoder_option(self, mapper: str) -> str:
+        """How the mapping stage is told the text encoder; '' where there is none."""
+        spec = self.encoder_spec(mapper)
+        return f"--encoder {shlex.quote(spec)}" if spec else ""
+
+    def equivalents(self, labels: str) -> list[str]:
+        """The file with the equivalent classes of a label set."""
+        choice = self.config["labels"][labels].get("equivalents", "paper")
+        if choice == "paper":
+            return ["config/equivalents/paper.csv"]
+        return [] if choice in ("none", "dataset") else [choice]
+
+    def score_spec(
+        self, images: str, model: str, protocol: str, batching: str, mapper: str, labels: str
+    ) -> str:
+        """The rules of a label set and the axes of a score, as JSON."""
+        size, order = batch(batching)
+        entry = self.config["protocols"].get(protocol, {"kind": CLASSIFY})
+        return json.dumps(
+            {
+                **self.config["labels"][labels],
+                "images": images,
+                "model": model,
+                "engine": self.config["models"][model]["engine"],
+                "protocol": protocol,
+                "kind": entry["kind"],
+                "batching": batching,
+                "images_per_prompt": size,
+                "order": order,
+                "mapper": mapper,
+                "labels": labels,
+                "original": self.config["images"][images]["original"],
+            },
+            sort_keys=True,
+        )
 
     def predict_inputs(self, images: str, model: str) -> dict[str, str]:
         """Inputs of ``predict``: scores and features of a classifier, and what its engine adds."""

@@ -8,6 +8,8 @@ import ast
 from functools import lru_cache
 from pathlib import Path
 
+from labelwise.errors import LabelwiseError
+
 LIB = Path(__file__).parents[1]
 
 
@@ -37,6 +39,10 @@ def _imports(module: str) -> frozenset[str]:
 def code(*stages: str) -> list[str]:
     """Files of ``labelwise.<stage>`` and of all modules of ours that they import, however deep."""
     todo, seen = {f"labelwise.{stage}" for stage in stages}, set()
+    for module in todo:
+        if _file(module) is None:
+            place = module.replace(".", "/")
+            raise LabelwiseError(f"no module workflow/lib/{place}.py")
     while todo:
         module = todo.pop()
         seen.add(module)

@@ -1,0 +1,46 @@
+# Two commands do everything: `make study` and `make test`. Both make .venv first.
+.PHONY: study test test-slow lint lock clean-venv
+SHELL := /bin/bash
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+study: .venv/.ready
+	$(BIN)/snakemake --cores all
+	@$(MAKE) --no-print-directory results/report.html
+	@echo
+	@echo "report   results/report.html"
+	@echo "tables   $$(ls results/tables/*.html | tr '\n' ' ')  (also .csv, .tex)"
+	@echo "figures  $$(ls results/figures/*.pdf | tr '\n' ' ')  (also .svg, .png)"
+
+results/report.html: $(wildcard results/figures/*.png results/tables/*.html workflow/report/*)
+	@$(BIN)/snakemake --report $@ > results/logs/report.log 2>&1 || { cat results/logs/report.log; exit 1; }
+
+test: .venv/.ready
+	$(BIN)/pytest -m "not slow"
+
+test-slow: .venv/.ready
+	$(BIN)/pytest -m slow
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+	$(BIN)/snakemake -n --quiet rules
+
+# The environment is the lock file, hashes checked; pip's own caches make a second one cheap.
+.venv/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check -q --require-hashes -r requirements.lock
+	$(BIN)/pip install --disable-pip-version-check -q --no-deps -e .
+	@touch $@
+
+# Resolve the pins of pyproject.toml to every package, with hashes.
+lock:
+	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install -q uv==0.13.8
+	.venv-lock/bin/uv pip compile -q --python-version 3.11 --generate-hashes --extra all \
+		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	rm -r .venv-lock
+
+clean-venv:
+	rm -rf .venv

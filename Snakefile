@@ -1,0 +1,69 @@
+"""Labelwise: how good are multimodal LLMs at plain image classification?
+
+Results lie where the experiment is: one path segment an axis, each stage adding its own.
+
+    results/images/       {images}.csv
+    results/requests/     {images}/{protocol}/{batching}.jsonl
+    results/responses/    {images}/{model}/{protocol}/{batching}.jsonl      (+ .meta.json)
+    results/predictions/  {images}/{model}/{protocol}/{batching}/{mapper}.csv
+    results/scores/       {images}/{model}/{protocol}/{batching}/{mapper}/{labels}.json
+    results/experiments/  {experiment}.csv
+    results/figures/      {figure}.{pdf,png,svg}
+    results/tables/       {table}.{csv,tex,html}
+"""
+
+
+configfile: "config/config.yaml"
+
+
+report: "workflow/report/study.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/inference.smk"
+include: "workflow/rules/classifiers.smk"
+include: "workflow/rules/mapping.smk"
+include: "workflow/rules/scoring.smk"
+include: "workflow/rules/paper.smk"
+
+
+localrules:
+    all,
+    responses,
+    scores,
+    figures,
+    tables,
+    fetch_weights,
+
+
+rule all:
+    """Make every figure and table of the study."""
+    default_target: True
+    input:
+        rules_targets("figures"),
+        rules_targets("tables"),
+
+
+rule responses:
+    """Ask all models everything, and stop there."""
+    input:
+        GRID.responses,
+
+
+rule scores:
+    """Score every point of the grid."""
+    input:
+        GRID.scores,
+
+
+rule figures:
+    """Draw all figures, in all formats."""
+    input:
+        rules_targets("figures"),
+
+
+rule tables:
+    """Typeset all tables, in all formats."""
+    input:
+        rules_targets("tables"),

@@ -1,0 +1,68 @@
+"""The grid, wildcard constraints and the shell prefix; no rules.
+
+Everything that can be wrong with a config is found here, before any job starts.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+LIB = Path(workflow.basedir) / "workflow" / "lib"
+sys.path.insert(0, str(LIB))
+
+from labelwise.config import check
+from labelwise.errors import LabelwiseError
+from labelwise.grid import BATCHING, CLASSIFY, CONTROLS, Grid, batch
+from labelwise.sources import code
+
+CONFIG = str(workflow.configfiles[-1]) if workflow.configfiles else "--config"
+
+try:
+    with open(Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml") as file:
+        check(config, yaml.safe_load(file), CONFIG)
+    with open(Path(workflow.basedir) / "config" / "weights.lock.yaml") as file:
+        GRID = Grid(config, yaml.safe_load(file))
+except LabelwiseError as error:
+    raise WorkflowError(str(error)) from None
+
+# A rule runs the package of this checkout, with the Python that runs Snakemake unless a conda
+# environment has its own. Setting a prefix drops Snakemake's strict mode, so it is repeated.
+shell.prefix(
+    "set -euo pipefail; "
+    f'[ -n "${{{{CONDA_PREFIX:-}}}}" ] || export PATH="{Path(sys.executable).parent}:$PATH"; '
+    f'export PYTHONPATH="{LIB}"; '
+)
+
+
+wildcard_constraints:
+    images=GRID.names("images"),
+    classes=GRID.names("class_names"),
+    weights=GRID.weights(),
+    labels=GRID.names("labels"),
+    model=GRID.names("models"),
+    protocol=GRID.names("protocols"),
+    batching=BATCHING,
+    mapper=GRID.names("mappers", [*config["mappers"], "options", "argmax"]),
+    experiment=GRID.names("experiments"),
+    figure=GRID.names("figures"),
+    table=GRID.names("tables"),
+    ext="pdf|png|svg",
+
+
+def rules_targets(kind):
+    """All files of the figures or tables that the config names."""
+    ext = {"figures": ("pdf", "png", "svg"), "tables": ("csv", "tex", "html")}[kind]
+    return [f"results/{kind}/{name}.{suffix}" for name in config[kind] for suffix in ext]
+
+
+def options(*names):
+    """Command-line options for those named inputs that the job has."""
+
+    def build(wildcards, input):
+        given = [(name, input.get(name)) for name in names]
+        return " ".join(f"--{name.replace('_', '-')} {path}" for name, path in given if path)
+
+    return build

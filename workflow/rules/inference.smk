@@ -1,0 +1,66 @@
+"""Multimodal LLMs: the prompts of each protocol, and the answers of each model."""
+
+
+rule write_requests:
+    """Write every prompt of a protocol over an image set; no model is needed."""
+    input:
+        unpack(lambda w: GRID.request_inputs(w.images, w.protocol, w.batching)),
+        images="results/images/{images}.csv",
+        classes=lambda w: GRID.classes(w.protocol),
+        prompt=lambda w: config["protocols"][w.protocol]["prompt"],
+        code=code("requests"),
+    output:
+        "results/requests/{images}/{protocol}/{batching}.jsonl",
+    log:
+        "results/logs/write_requests/{images}/{protocol}/{batching}.log",
+    benchmark:
+        "results/benchmarks/write_requests/{images}/{protocol}/{batching}.jsonl"
+    conda:
+        "../../envs/inference.yaml"
+    params:
+        spec=lambda w: GRID.spec("protocols", w.protocol),
+        size=lambda w: batch(w.batching)[0],
+        order=lambda w: batch(w.batching)[1],
+        more=options("original", "corrected", "confusions", "embeddings"),
+    shell:
+        "python -m labelwise.requests --protocol {wildcards.protocol} --spec {params.spec:q}"
+        " --images {input.images} --classes {input.classes}"
+        " --batch {params.size} --order {params.order:q} {params.more} --out {output}"
+        " 2>&1 | tee {log} >&2"
+
+
+rule infer:
+    """Ask one model every request of one run; a killed job resumes from its journal."""
+    input:
+        unpack(lambda w: GRID.control_labels(w.model)),
+        requests="results/requests/{images}/{protocol}/{batching}.jsonl",
+        images="results/images/{images}.csv",
+        classes=lambda w: GRID.classes(w.protocol),
+        weights=lambda w: GRID.weights_of("models", w.model),
+        code=lambda w: code("infer", f"engines.{config['models'][w.model]['engine']}"),
+    output:
+        responses="results/responses/{images}/{model}/{protocol}/{batching}.jsonl",
+        meta="results/responses/{images}/{model}/{protocol}/{batching}.meta.json",
+    log:
+        "results/logs/infer/{images}/{model}/{protocol}/{batching}.log",
+    benchmark:
+        "results/benchmarks/infer/{images}/{model}/{protocol}/{batching}.jsonl"
+    conda:
+        "../../envs/inference.yaml"
+    wildcard_constraints:
+        model=GRID.names("models", GRID.writers()),
+    threads: lambda w: 1 if config["models"][w.model]["engine"] in CONTROLS else 8
+    resources:
+        gpu=lambda w: config["models"][w.model].get("gpus", 0),
+        mem=lambda w: config["models"][w.model].get("memory", "4GB"),
+        runtime="12h",
+    params:
+        model=lambda w: GRID.spec("models", w.model),
+        axes=lambda w: json.dumps(dict(w), sort_keys=True),
+        journal="results/journal/{images}/{model}/{protocol}/{batching}.jsonl",
+        more=options("labels"),
+    shell:
+        "python -m labelwise.infer {input.requests} --images {input.images}"
+        " --classes {input.classes} {params.more} --model {params.model:q} --axes {params.axes:q}"
+        " --journal {params.journal} --out {output.responses} --meta {output.meta}"
+        " 2>&1 | tee {log} >&2"

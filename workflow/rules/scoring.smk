@@ -1,0 +1,48 @@
+"""Class ids to numbers: one score a point, one tidy table an experiment."""
+
+
+rule score:
+    """Score the predictions of one run against one label set, by the set's rules."""
+    input:
+        predictions="results/predictions/{images}/{model}/{protocol}/{batching}/{mapper}.csv",
+        labels="results/labels/{labels}.csv",
+        original=lambda w: GRID.confuse_labels(w.images),
+        images="results/images/{images}.csv",
+        equivalents=lambda w: GRID.equivalents(w.labels),
+        code=code("score"),
+    output:
+        "results/scores/{images}/{model}/{protocol}/{batching}/{mapper}/{labels}.json",
+    log:
+        "results/logs/score/{images}/{model}/{protocol}/{batching}/{mapper}/{labels}.log",
+    benchmark:
+        "results/benchmarks/score/{images}/{model}/{protocol}/{batching}/{mapper}/{labels}.jsonl"
+    conda:
+        "../../envs/paper.yaml"
+    wildcard_constraints:
+        protocol=GRID.names("protocols", [*config["protocols"], CLASSIFY]),
+    params:
+        spec=lambda w: GRID.score_spec(**w),
+    shell:
+        "python -m labelwise.score {input.predictions} --labels {input.labels}"
+        " --original {input.original} --images {input.images} --spec {params.spec:q}"
+        " --out {output} 2>&1 | tee {log} >&2"
+
+
+rule gather:
+    """Gather the scores of one experiment: a row a score and category, a column an axis."""
+    input:
+        scores=lambda w: [point.scores for point in GRID.points_of[w.experiment]],
+        code=code("gather"),
+    output:
+        "results/experiments/{experiment}.csv",
+    log:
+        "results/logs/gather/{experiment}.log",
+    benchmark:
+        "results/benchmarks/gather/{experiment}.jsonl"
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        describe=lambda w: GRID.describe(w.experiment),
+    shell:
+        "python -m labelwise.gather {input.scores} --experiment {wildcards.experiment}"
+        " --describe {params.describe:q} --out {output} 2>&1 | tee {log} >&2"
