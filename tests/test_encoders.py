@@ -154,7 +154,7 @@ def test_siglip2_texts_are_brought_to_canonical_form_and_padded(tmp_path):
     import open_clip
 
     folder = siglip2(tmp_path)
-    spec = {"engine": "open_clip", "weights": {"folder": str(folder)}}
+    spec = {"engine": "open_clip", "folder": str(folder)}
     _, _, tokenizer = encoders.open_clip_parts(spec)
     tokens = tokenizer(TEXTS)
     assert tokens.shape == (3, 64) and (tokens[0] == 0).any()

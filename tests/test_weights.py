@@ -67,7 +67,7 @@ def by_hand(place, data=None):
 def test_without_network_one_line_says_what_to_put_where(place):
     done = command(place)
     error = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    sha256 = weights.entry("tiny", place / "lock.yaml")["sha256"]
+    sha256 = weights.locked("tiny", place / "lock.yaml")["sha256"]
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert len(error) == 1 and FILE in error[0] and sha256 in error[0]
     assert str(place / "cache" / "wheels" / FILE) in error[0]

