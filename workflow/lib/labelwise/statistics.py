@@ -137,7 +137,8 @@ def _resample(p: np.ndarray, n: int, values: np.ndarray, replicates: int, seed: 
 
     def block(start: int) -> np.ndarray:
         size = min(step, replicates - start)
-        return rng(seed, "bootstrap", start).multinomial(n, p, size=size) @ values
+        drawn = rng(seed, "bootstrap", start).multinomial(n, p, size=size)
+        return drawn.astype(float) @ values
 
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         return np.concatenate(list(pool.map(block, starts)))
