@@ -71,7 +71,7 @@ def complete(spec: dict) -> dict:
     ):
         if spec[key] not in known:
             raise LabelwiseError(
-                f"protocols: {key} {spec[key]!r} of a {spec['kind']} protocol is none of"
+                f"protocols: {key} {spec[key]!r} of kind {spec['kind']} is none of"
                 f" {', '.join(known)}"
             )
     return spec
