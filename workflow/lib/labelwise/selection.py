@@ -1,0 +1,235 @@
+"""Which rows of an experiment's CSV a table or a figure shows (stdlib only).
+
+A run is one score: images x model x protocol x batching x mapper x labels, with all its categories.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from labelwise.errors import LabelwiseError
+from labelwise.records import CATEGORIES, OUTCOMES, read_csv
+
+TEXTS = (
+    "experiment",
+    "images",
+    "model",
+    "model_name",
+    "model_kind",
+    "protocol",
+    "kind",
+    "order",
+    "batching",
+    "mapper",
+    "encoder",
+    "templates",
+    "labels",
+    "voids",
+    "rules",
+    "choice_true",
+    "choice_from",
+    "answer",
+)
+COUNTS = ("images_per_prompt", "repeats")
+NUMBERS = (
+    "n",
+    "correct",
+    "accuracy",
+    "low",
+    "high",
+    "original",
+    "original_low",
+    "original_high",
+    "both",
+    "gain",
+    "gain_low",
+    "gain_high",
+    "gain_void",
+    "oop",
+    "mapped_right",
+    *(f"n_{outcome}" for outcome in OUTCOMES),
+)
+MODEL_KINDS = {
+    "mllm": "Multimodal LLMs",
+    "composed": "Composed models",
+    "dual-encoder": "Zero-shot scorers",
+    "knn": "Nearest neighbours",
+    "supervised": "Supervised classifiers",
+    "control": "Controls",
+}
+"""Headings of the groups of models, in the order in which they are shown."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One score of an experiment. ``categories``: category -> column -> number, None if empty."""
+
+    experiment: str
+    images: str
+    model: str
+    model_name: str
+    model_kind: str
+    protocol: str
+    kind: str
+    order: str
+    batching: str
+    mapper: str
+    encoder: str
+    templates: str
+    labels: str
+    voids: str
+    rules: str
+    choice_true: str
+    choice_from: str
+    answer: str
+    images_per_prompt: int
+    repeats: int
+    categories: Mapping[str, Mapping[str, float | None]]
+
+    @property
+    def name(self) -> str:
+        """The model's display name; a composed model is always called composed."""
+        if self.model_kind == "composed" and "composed" not in self.model_name.lower():
+            return f"composed {self.model_name}"
+        return self.model_name
+
+    @property
+    def task(self) -> str:
+        """The paper's name of the task (Table 8): OW, CW, CW+ or MC; ``all`` for all labels."""
+        if self.kind == "closed":
+            return "CW" if self.mapper == "exact" else "CW+"
+        return {"open": "OW", "choice": "MC", "classify": "CW"}.get(self.kind, self.kind)
+
+    @property
+    def templated(self) -> bool:
+        """Whether the mapper puts names into prompt templates."""
+        return self.templates not in ("", "none")
+
+    def get(self, category: str, column: str) -> float | None:
+        """One number; None where the experiment has an empty cell or no such category."""
+        return self.categories.get(category, {}).get(column)
+
+    def n(self, category: str) -> int:
+        """Number of images of a category."""
+        return int(self.get(category, "n") or 0)
+
+
+def load(path: str | Path) -> list[Run]:
+    """Read results/experiments/*.csv; a missing file, column or row is an error that names it."""
+    rows = read_csv(path, (*TEXTS, *COUNTS, "category", *NUMBERS))
+    if not rows:
+        raise LabelwiseError(f"{path}: no rows; the experiment ran nothing: give it runs")
+    grouped: dict[tuple[str, ...], dict[str, dict[str, float | None]]] = {}
+    for number, row in enumerate(rows, 2):
+        if row["category"] not in CATEGORIES:
+            raise LabelwiseError(f"{path}:{number}: category {row['category']!r} is unknown")
+        key = tuple(row[column] for column in (*TEXTS, *COUNTS))
+        grouped.setdefault(key, {})[row["category"]] = {
+            column: _number(row[column], f"{path}:{number}: {column}") for column in NUMBERS
+        }
+    return [
+        Run(*key[: len(TEXTS)], *(int(float(v or 1)) for v in key[len(TEXTS) :]), categories)
+        for key, categories in grouped.items()
+    ]
+
+
+def _number(text: str, place: str) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise LabelwiseError(f"{place}: {text!r} is no number") from None
+
+
+def corrected(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
+    """Runs by (images, labels), for label sets that differ from the original labels somewhere.
+
+    Under the original label set itself every image is in S+. Models are ordered by kind and then
+    as in the file.
+    """
+    grouped: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        grouped.setdefault((run.images, run.labels), []).append(run)
+    order = list(MODEL_KINDS)
+    return {
+        key: sorted(
+            group,
+            key=lambda run: order.index(run.model_kind) if run.model_kind in order else len(order),
+        )
+        for key, group in grouped.items()
+        if any(run.n("S+") < run.n("A") for run in group)
+    }
+
+
+def usual_batching(runs: Iterable[Run]) -> list[Run]:
+    """Of each model and protocol, the runs with the fewest images a prompt, shuffled if any."""
+    runs = list(runs)
+    best: dict[tuple[str, str], tuple[int, bool, str]] = {}
+    for run in runs:
+        key, rank = (run.model, run.protocol), _batching_rank(run)
+        best[key] = min(best.get(key, rank), rank)
+    return [run for run in runs if _batching_rank(run) == best[run.model, run.protocol]]
+
+
+def _batching_rank(run: Run) -> tuple[int, bool, str]:
+    return run.images_per_prompt, run.order.startswith("same-class"), run.batching
+
+
+def by_model(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Runs of each model, in the order given."""
+    grouped: dict[str, list[Run]] = {}
+    for run in runs:
+        grouped.setdefault(run.model, []).append(run)
+    return grouped
+
+
+def representative(runs: Iterable[Run]) -> Run | None:
+    """The run that stands for one model in comparisons, or None where it answered no such task.
+
+    As in the paper (Table 4): of its CW+ and OW runs (CW where nothing maps answers) the one with
+    the highest accuracy under the corrected labels, which is a choice made on the test images.
+    """
+    candidates = [run for run in usual_batching(runs) if run.task in ("CW", "CW+", "OW")]
+    mapped = [run for run in candidates if run.task in ("CW+", "OW") and run.mapper != "exact"]
+    return max(mapped or candidates, key=accuracy, default=None)
+
+
+def accuracy(run: Run) -> float:
+    """Accuracy over all images under the run's label set, in percent; -1 where there is none."""
+    value = run.get("A", "accuracy")
+    return -1.0 if value is None else value
+
+
+def prompted(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Runs of each model that answers prompts (controls aside), in the order given."""
+    return {
+        model: own
+        for model, own in by_model(runs).items()
+        if own[0].model_kind != "control" and any(r.kind in ("closed", "open") for r in own)
+    }
+
+
+def closed_and_mapped(own: Iterable[Run]) -> tuple[Run | None, Run | None]:
+    """A model's CW run and the CW+ run of the same answers, by the mapper that stands for it."""
+    own = usual_batching(own)
+    exact = next((run for run in own if run.task == "CW"), None)
+    chosen = representative(own)
+    if exact is None or chosen is None:
+        return exact, None
+    wanted = (exact.protocol, chosen.mapper, "CW+")
+    return exact, next((r for r in own if (r.protocol, r.mapper, r.task) == wanted), None)
+
+
+def mapped_right(exact: Run, mapped: Run | None, category: str) -> tuple[float | None, float]:
+    """Mean counts: (answers mapped to a right label, answers that could be mapped).
+
+    A is the sum of S and M, since on N images no label can be right; there it is None.
+    """
+    parts = {"A": ("S", "M"), "N": ()}.get(category, (category,))
+    base = sum(
+        exact.get(part, f"n_{outcome}") or 0.0
+        for part in parts
+        for outcome in ("out_of_list", "abstain")
+    )
+    if mapped is None or not parts:
+        return None, base
+    return sum(mapped.get(part, "mapped_right") or 0.0 for part in parts), base

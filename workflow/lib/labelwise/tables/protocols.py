@@ -1,0 +1,93 @@
+"""CW, CW+ and OW of each prompted model (the paper's Table 6)."""
+
+from labelwise.selection import Run, corrected, prompted, representative, usual_batching
+from labelwise.tables.style import (
+    ACCURACIES,
+    Panel,
+    Row,
+    Table,
+    cell,
+    command,
+    deltas,
+    how_scored,
+    mark_best,
+    model_groups,
+    not_run,
+    panel_title,
+)
+
+
+def build(runs: list[Run]) -> Table:
+    """Closed world with exact matching (CW), with mapping (CW+), and open world (OW)."""
+    panels, shown = [], []
+    for (images, labels), group in corrected(runs).items():
+        rows: list[Row] = []
+        for own in prompted(group).values():
+            of_model = _rows(usual_batching(own))
+            mark_best(of_model, ACCURACIES)
+            rows += of_model
+        shown += [row.run for row in rows if row.cells]
+        if rows:
+            panels.append(
+                Panel(
+                    panel_title(images, labels),
+                    ("Task", "Protocol"),
+                    ACCURACIES,
+                    model_groups(rows),
+                )
+            )
+    return Table(
+        "protocols",
+        runs[0].experiment,
+        "What does mapping answers to class names change, and what a prompt without the list?",
+        "Accuracy in percent. CW: the prompt lists the class names and the answer must match one"
+        " exactly; CW+: the same answers, those out of the list mapped to the nearest name by a"
+        " text encoder; OW: no list in the prompt, every answer mapped. Behind each number the"
+        " difference from the model's CW row in percentage points (same images; the experiment"
+        " holds no interval for it). Bold: best of the model. CW+ and OW use one encoder a model,"
+        " that of its row with the highest accuracy under the corrected labels: a choice made on"
+        f" the test images. {how_scored(shown)}"
+        if shown
+        else "",
+        panels,
+        "" if panels else not_run(runs, "closed or open protocol scored under corrected labels"),
+    )
+
+
+def _rows(own: list[Run]) -> list[Row]:
+    chosen = representative(own)
+    mapper = chosen.mapper if chosen else ""
+    rows = []
+    for kind, tasks in (("closed", ("CW", "CW+")), ("open", ("OW",))):
+        protocols = dict.fromkeys(run.protocol for run in own if run.kind == kind)
+        for protocol in protocols or [""]:
+            for task in tasks:
+                wanted = "exact" if task == "CW" else mapper
+                found = [
+                    run
+                    for run in own
+                    if (run.protocol, run.mapper, run.task) == (protocol, wanted, task)
+                ]
+                if found:
+                    cells = [cell(found[0], column) for column in ACCURACIES]
+                    stubs = ((task, ""), (protocol, "" if task == "CW" else wanted))
+                    rows.append(Row(stubs, found[0], cells))
+                else:
+                    with_mapper = f" with mapper {wanted}" if protocol else ""
+                    note = f"not run: {task}{with_mapper}"
+                    rows.append(Row(((task, ""), (protocol, "")), own[0], note=note))
+    _against_closed(rows)
+    return rows
+
+
+def _against_closed(rows: list[Row]) -> None:
+    closed = {row.run.protocol: row for row in rows if row.cells and row.run.task == "CW"}
+    first = next(iter(closed.values()), None)
+    for row in rows:
+        reference = closed.get(row.run.protocol, first)
+        if row.cells and reference is not None and row is not reference:
+            deltas(row, reference)
+
+
+if __name__ == "__main__":
+    command(build)
