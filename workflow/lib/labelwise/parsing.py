@@ -337,8 +337,9 @@ def _by_id(text: str, names: Names) -> tuple[int, ...]:
     match = _ID.match(text)
     if not match or len(match[1]) > 9 or int(match[1]) >= len(names):
         return ()
-    rest = match[2].strip().lstrip(":.)-–— ").strip()
-    same_name = int(match[1]) in {c for form in unwrapped(rest) for c in names.find(form)}
+    rest = match[2].strip().lstrip(":.)-–— ")
+    shown = unwrapped(rest) + ([rest[1:-1]] if re.fullmatch(r"\(.*\)", rest) else [])
+    same_name = int(match[1]) in {c for form in shown for c in names.find(form)}
     return (int(match[1]),) if not match[2].strip() or same_name else ()
 
 

