@@ -189,6 +189,12 @@ def test_a_missing_cell_of_the_grid_is_noted_in_its_row(changed):
     assert notes == ["not run: multiple-choice protocols"]
 
 
+def test_choice_alone_needs_no_closed_world(changed):
+    table = build("multiple_choice", changed(lambda r: r if r["kind"] == "choice" else None))
+    assert {row.run.task for row in table.panels[0].rows} == {"MC"}
+    assert "CW" not in table.caption and "CW: " in build("multiple_choice").caption
+
+
 def test_only_original_labels_is_said(changed):
     path = changed(lambda r: r if r["labels"] == "single" else None)
     for name in NAMES:

@@ -45,16 +45,21 @@ def build(runs: list[Run]) -> Table:
         "multiple_choice",
         runs[0].experiment,
         "How much easier is choosing among few options, and how much do the distractors decide?",
+        _caption(shown) if shown else "",
+        panels if shown else [],
+        "" if shown else not_run(runs, "multiple-choice protocol scored under corrected labels"),
+    )
+
+
+def _caption(runs: list[Run]) -> str:
+    closed = " CW: the same images with the whole class list, for comparison."
+    return (
         "Accuracy in percent. Options: the true option (a class of the original or the corrected"
         " labels) + where the others come from: random classes, classes that a classifier confuses"
         " with the true one (confusions), or nearest names (nearest). Answer: by letter, name or"
-        " id. CW: the same images with the whole class list, for comparison. Where only the"
-        " original label is a true option, S− and M− cannot be answered rightly. Unusable: answers"
-        f" that name no option. {how_scored(shown)}"
-        if shown
-        else "",
-        panels if shown else [],
-        "" if shown else not_run(runs, "multiple-choice protocol scored under corrected labels"),
+        f" id.{closed if any(run.kind == 'closed' for run in runs) else ''} Where only the original"
+        " label is a true option, S− and M− cannot be answered rightly. Unusable: answers that name"
+        f" no option. {how_scored(runs)}"
     )
 
 
