@@ -1,28 +1,32 @@
 """Stage ``gather``: the scores of one experiment as one tidy table.
 
-``python -m labelwise.gather SCORES... --experiment NAME --out CSV`` writes one row a score and
-category. A ``SCORES`` argument that begins with ``@`` is a file with one path a line.
+``python -m labelwise.gather SCORES... --experiment NAME --describe JSON --out CSV`` writes one row a
+score and category. A ``SCORES`` argument that begins with ``@`` is a file with one path a line.
+``--describe`` says what the configuration calls the models, protocols and mappers:
+``{"models": {id: {engine, name, kind}}, "protocols": {id: {kind, answer, true, distractors}},
+"mappers": {id: {encoder, templates}}}``; what it leaves out is an empty cell.
 """
 
 import argparse
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from labelwise import records
 from labelwise.errors import LabelwiseError, cli
 
-AXES = (
-    "images",
-    "model",
+AXES = ("images", "model", "protocol", "images_per_prompt", "order", "batching", "mapper", "labels")
+DESCRIBED = (
+    "model_name",
+    "model_kind",
     "engine",
-    "protocol",
     "kind",
-    "images_per_prompt",
-    "order",
-    "batching",
-    "mapper",
-    "labels",
+    "answer",
+    "choice_true",
+    "choice_from",
+    "encoder",
+    "templates",
 )
 NUMBERS = (
     "correct",
@@ -43,6 +47,9 @@ NUMBERS = (
 COLUMNS = (
     "experiment",
     *AXES,
+    *DESCRIBED,
+    "rules",
+    "voids",
     "category",
     "n",
     "repeats",
@@ -51,7 +58,36 @@ COLUMNS = (
 )
 
 
-def rows(experiment: str, scores: Iterable[Path]) -> Iterator[dict[str, Any]]:
+def describe(score: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns ``DESCRIBED`` of one score, from ``--describe``."""
+    model, protocol, mapper = (
+        known.get(f"{kind}s", {}).get(score.get(kind), {})
+        for kind in ("model", "protocol", "mapper")
+    )
+    return {
+        "model_name": model.get("name", score.get("model")),
+        "model_kind": model.get("kind"),
+        "engine": model.get("engine", score.get("engine")),
+        "kind": protocol.get("kind", score.get("kind")),
+        "answer": protocol.get("answer"),
+        "choice_true": "+".join(protocol.get("true", ())),
+        "choice_from": protocol.get("distractors", {}).get("from"),
+        "encoder": mapper.get("encoder"),
+        "templates": mapper.get("templates"),
+    }
+
+
+def rules_text(rules: Mapping[str, Any]) -> str:
+    """The rules of a label set in one line."""
+    options = ", ".join(
+        f"{key}={rules[key]}" for key in ("void", "uncertain", "sign", "equivalents")
+    )
+    return f"{options} ({rules['n_equivalents']} pairs)"
+
+
+def rows(
+    experiment: str, scores: Iterable[Path], known: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
     """Rows of the table: ``COLUMNS``, in the order of the scores and then of the categories.
 
     Percentages keep their full precision; a number that does not exist (no image in the category)
@@ -70,6 +106,9 @@ def rows(experiment: str, scores: Iterable[Path]) -> Iterator[dict[str, Any]]:
             yield {
                 "experiment": experiment,
                 **{axis: score.get(axis) for axis in AXES},
+                **describe(score, known),
+                "rules": rules_text(score["rules"]),
+                "voids": score["rules"]["void"],
                 "category": category,
                 "n": numbers["n"],
                 "repeats": score["repeats"],
@@ -88,9 +127,10 @@ def main(argv: list[str] | None = None) -> None:
         "scores", nargs="+", type=Path, help="score files, or @FILE that lists them"
     )
     parser.add_argument("--experiment", required=True)
+    parser.add_argument("--describe", type=json.loads, default={}, help="names and kinds, as JSON")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
-    records.write_csv(args.out, COLUMNS, rows(args.experiment, args.scores))
+    records.write_csv(args.out, COLUMNS, rows(args.experiment, args.scores, args.describe))
 
 
 if __name__ == "__main__":
