@@ -274,6 +274,8 @@ def test_the_primer_belongs_to_the_json_and_the_lines():
     assert [a.classes for a in primed] == [(0,), (8,)]
     assert outcomes(" tench\n2: hen\n3: ostrich", primer="1:") == [(0,), (8,), (9,)]
     assert outcome(" tench", primer="The class name is:") == ("ok", (0,))
+    assert outcomes(" I cannot see them", primer="1:") == ["abstain"] * 3
+    assert outcomes("I'm sorry, I can't.", format="json", primer='{"1": "') == ["abstain"] * 3
 
 
 def test_json_ids_are_read_exactly():

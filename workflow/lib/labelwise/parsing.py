@@ -127,15 +127,18 @@ def parse(text: str, finish: str, header: dict, request: dict, names: Names) -> 
     if not text.strip():
         outcome = "truncated" if cut else "empty"
         return [Answer(image, n, outcome) for n, image in enumerate(images, 1)]
+    numbered = _lines if header["format"] == "plain" else _pairs
+    if not cut and "{" not in text and refuses(text) and not numbered(text, cut)[0]:
+        return [Answer(image, n, "abstain", text.strip()) for n, image in enumerate(images, 1)]
     whole = request.get("primer", header["primer"]) + text
-    values, failed = _lines(whole, cut) if header["format"] == "plain" else _pairs(whole, cut)
+    values, failed = numbered(whole, cut)
     if 0 in values:
         values, failed = {}, "count_mismatch"
     answers = []
     for n, image in enumerate(images, 1):
         found = values.get(n, ())
         if not found:
-            shown = whole.strip() if failed in ("abstain", "parse_error") else ""
+            shown = whole.strip() if failed == "parse_error" else ""
             answers.append(Answer(image, n, failed, shown))
         elif len({dump_line(value) for value, _ in found}) > 1:
             answers.append(Answer(image, n, "parse_error", "; ".join(_shown(v) for v, _ in found)))
@@ -163,9 +166,7 @@ def _lines(text: str, cut: bool) -> tuple[Values, str]:
             values.setdefault(int(match[1]), []).append((match[2], complete))
     if cut:
         return values, "truncated"
-    if values:
-        return values, "count_mismatch"
-    return values, "abstain" if refuses(text) else "parse_error"
+    return values, "count_mismatch" if values else "parse_error"
 
 
 def _pairs(text: str, cut: bool) -> tuple[Values, str]:
@@ -173,7 +174,6 @@ def _pairs(text: str, cut: bool) -> tuple[Values, str]:
     values: Values = {}
     broken = False
     start = text.find("{")
-    seen = start >= 0
     while start >= 0:
         try:
             members, end = _DECODER.raw_decode(text, start)
@@ -192,9 +192,7 @@ def _pairs(text: str, cut: bool) -> tuple[Values, str]:
         return {}, "parse_error"
     if cut:
         return values, "truncated"
-    if values:
-        return values, "count_mismatch"
-    return {}, "abstain" if not seen and refuses(text) else "parse_error"
+    return values, "count_mismatch" if values else "parse_error"
 
 
 class _Members(list):
