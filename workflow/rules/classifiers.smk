@@ -25,9 +25,10 @@ rule classify:
         runtime="4h",
     params:
         model=lambda w: GRID.spec("models", w.model),
+        axes=lambda w: json.dumps(dict(w), sort_keys=True),
     shell:
         "python -m labelwise.classify --model {params.model:q} --images {input.images}"
-        " --out {output.logits} --meta {output.meta} 2>&1 | tee {log} >&2"
+        " --axes {params.axes:q} --out {output.logits} --meta {output.meta} 2>&1 | tee {log} >&2"
 
 
 rule predict:
@@ -48,10 +49,11 @@ rule predict:
         model=GRID.names("models", GRID.classifiers()),
     params:
         model=lambda w: GRID.spec("models", w.model),
-        more=options("logits", "embeddings", "classes", "labels", "file"),
+        logits=lambda w, input: input.get("logits", ""),
+        more=options("embeddings", "classes", "labels", "file"),
     shell:
-        "python -m labelwise.predict --model {params.model:q} --images {input.images}"
-        " {params.more} --out {output} 2>&1 | tee {log} >&2"
+        "python -m labelwise.predict {params.logits} --model {params.model:q}"
+        " --images {input.images} {params.more} --out {output} 2>&1 | tee {log} >&2"
 
 
 rule confuse:

@@ -66,3 +66,9 @@ def options(*names):
         return " ".join(f"--{name.replace('_', '-')} {path}" for name, path in given if path)
 
     return build
+
+
+def batching_options(batching):
+    """Images per prompt and their order as command-line options."""
+    size, order = batch(batching)
+    return f"--batch {size} --order {order}" if order else f"--batch {size}"

@@ -19,13 +19,12 @@ rule write_requests:
         "../../envs/inference.yaml"
     params:
         spec=lambda w: GRID.spec("protocols", w.protocol),
-        size=lambda w: batch(w.batching)[0],
-        order=lambda w: batch(w.batching)[1],
+        batching=lambda w: batching_options(w.batching),
         more=options("original", "corrected", "confusions", "embeddings"),
     shell:
         "python -m labelwise.requests --protocol {wildcards.protocol} --spec {params.spec:q}"
         " --images {input.images} --classes {input.classes}"
-        " --batch {params.size} --order {params.order:q} {params.more} --out {output}"
+        " {params.batching} {params.more} --out {output}"
         " 2>&1 | tee {log} >&2"
 
 

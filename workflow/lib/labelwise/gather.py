@@ -1,7 +1,7 @@
 """Stage ``gather``: the scores of one experiment as one tidy table.
 
-``python -m labelwise.gather SCORES... --experiment NAME --describe JSON --out CSV`` writes one row a
-score and category. A ``SCORES`` argument that begins with ``@`` is a file with one path a line.
+``python -m labelwise.gather SCORES... --experiment NAME --describe JSON --out CSV`` writes one row
+a score and category. A ``SCORES`` argument that begins with ``@`` is a file with one path a line.
 ``--describe`` says what the configuration calls the models, protocols and mappers:
 ``{"models": {id: {engine, name, kind}}, "protocols": {id: {kind, answer, true, distractors}},
 "mappers": {id: {encoder, templates}}}``; what it leaves out is an empty cell.

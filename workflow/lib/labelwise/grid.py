@@ -309,11 +309,13 @@ class Grid:
                 "kind": model["kind"],
             }
             protocol = self.config["protocols"].get(point.run.protocol, {"kind": CLASSIFY})
-            found["protocols"][point.run.protocol] = {
-                key: protocol[key]
-                for key in ("kind", "answer", "true", "distractors")
-                if key in protocol
-            }
+            said = {"kind": protocol["kind"]}
+            if said["kind"] != CLASSIFY:
+                said["answer"] = protocol.get("answer", "name")
+            if said["kind"] == "choice":
+                said["true"] = protocol.get("true", ["original"])
+                said["distractors"] = protocol.get("distractors", {"from": "random"})
+            found["protocols"][point.run.protocol] = said
             mapper = self.config["mappers"].get(point.mapper, {})
             found["mappers"][point.mapper] = {
                 key: mapper[key] for key in ("encoder", "templates") if key in mapper

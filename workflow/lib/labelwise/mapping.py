@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelwise import classnames, records, requests
+from labelwise import classnames, prompts, records
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
 from labelwise.parsing import parse
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 MAPPED = ("out_of_list", "abstain", "truncated")
 """Outcomes that ``nearest`` gives a class, if there is a text."""
 TIE = 1e-6
+LONGEST = 1000
+"""Characters of an answer that predictions keep; the responses keep all."""
 BLOCK = 4096
 """Answers compared with all names at a time: bounds memory."""
 
@@ -92,7 +94,7 @@ def predict(
                 "image": answer.image,
                 "position": answer.position,
                 "outcome": answer.outcome,
-                "answer": answer.answer,
+                "answer": answer.answer[:LONGEST],
                 "class": " ".join(map(str, answer.classes)),
                 "mapped": 0,
             }
@@ -161,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     mapper = args.mapper
-    header, asked = requests.read(args.requests)
+    header, asked = prompts.read(args.requests)
     choice, kind = header["kind"] == "choice", mapper["kind"]
     if kind not in ("exact", "nearest", "options"):
         raise LabelwiseError(f"mappers: kind {kind!r} is none of exact, nearest, options")

@@ -6,8 +6,7 @@
   number ("1: tench", "2. goldfish", "Image 3 - hen"); other lines are passed over.
 - ``json`` and ``structured``: the JSON object(s) with the images' numbers as keys, alone, in a code
   fence or amid prose, in any order; "image 1" is key 1; one enclosing object is looked through.
-  Keys that are no number of an image are passed over. Anything that is not strict JSON is a
-  ``parse_error``.
+  Keys that are no number of an image are passed over. Broken JSON is a ``parse_error``.
 - An image without an answer of its own is a ``count_mismatch``; so are all images if a number 0 is
   there (the model counted from zero, so no number can be trusted). A number that has two different
   answers is a ``parse_error`` for that image. A list without numbers is a ``parse_error``: an
@@ -22,8 +21,8 @@
   code. Commas never separate names. A name borne by two classes denotes both;
 - an id is a whole number of the list ("207", "id 207"), also followed by its own name ("207: Golden
   Retriever"); a name is not an answer to a question for ids;
-- a letter may have punctuation or words around it ("(B)", "The answer is B."). Two letters, or a
-  letter beside another option's name, is a ``parse_error``; "A" before a word is an article;
+- a letter may have punctuation or words around it ("(B)", "The answer is B."). Two options, or a
+  letter beside another option's name, are a ``parse_error``; "A" before a word is an article;
 - ``all`` protocols take any number of classes, also none; unknown ones beside known ones are left
   out;
 - ``abstain``: a text that says it does not answer (``REFUSALS``); ``empty``: nothing is left;
@@ -73,14 +72,20 @@ REFUSALS = (
 )
 """What an abstention starts with (after lower-casing and unwrapping); a ``$`` ends it there."""
 
+LAYERS = 8
+"""At most so many layers of wrapping are taken off."""
+
 _REFUSAL = re.compile("|".join(f"(?:{pattern})" for pattern in REFUSALS))
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "*": "*", "_": "_"}
 _NUMBERED = re.compile(
-    r"^(?:[-*•]\s+)?[\"'“(\[*#]*(?:image|img|picture|photo)?[\s_#]*[\"'“]?(\d+)"
+    r"^(?:[-*•]\s+)?[\"'“(\[*#]*(?:(?:image|img|picture|photo)[\s_#]*)?[\"'“]?(\d{1,6})"
     r"(?:[\"'”*]*[)\]:=]|[\"'”*]*\.(?!\d)|\s+[-–—](?=\s))[:*]*\s*(.*)$",
     re.IGNORECASE,
 )
-_KEY = re.compile(r"^\s*(?:image|img|picture|photo)?[\s_#]*(\d+)[.:)]?\s*$", re.IGNORECASE)
+_KEY = re.compile(r"^\s*(?:(?:image|img|picture|photo)[\s_#]*)?(\d{1,6})[.:)]?\s*$", re.IGNORECASE)
+_OBJECT = re.compile(r"\{\s*[\"}]")
+_MEMBER = re.compile(r'[{,]\s*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
+_SPACE = re.compile(r"\s*")
 _ID = re.compile(
     r"^(?:(?:class|label|category)\s*)?(?:id|index|number|no\.?)?\s*[:=#]?\s*(\d+)(.*)$",
     re.I | re.S,
@@ -129,7 +134,7 @@ def parse(text: str, finish: str, header: dict, request: dict, names: Names) -> 
         return [Answer(image, n, outcome) for n, image in enumerate(images, 1)]
     numbered = _lines if header["format"] == "plain" else _pairs
     if not cut and "{" not in text and refuses(text) and not numbered(text, cut)[0]:
-        return [Answer(image, n, "abstain", text.strip()) for n, image in enumerate(images, 1)]
+        return [Answer(image, n, "abstain", _shown(text)) for n, image in enumerate(images, 1)]
     whole = request.get("primer", header["primer"]) + text
     values, failed = numbered(whole, cut)
     if 0 in values:
@@ -138,7 +143,7 @@ def parse(text: str, finish: str, header: dict, request: dict, names: Names) -> 
     for n, image in enumerate(images, 1):
         found = values.get(n, ())
         if not found:
-            shown = whole.strip() if failed == "parse_error" else ""
+            shown = _shown(whole) if failed == "parse_error" else ""
             answers.append(Answer(image, n, failed, shown))
         elif len({dump_line(value) for value, _ in found}) > 1:
             answers.append(Answer(image, n, "parse_error", "; ".join(_shown(v) for v, _ in found)))
@@ -149,7 +154,8 @@ def parse(text: str, finish: str, header: dict, request: dict, names: Names) -> 
 
 
 def _shown(value: Any) -> str:
-    return value.strip() if isinstance(value, str) else dump_line(value)
+    text = value.strip() if isinstance(value, str) else dump_line(value)
+    return text.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be stored
 
 
 Values = dict[int, list[tuple[Any, bool]]]
@@ -179,7 +185,7 @@ def _pairs(text: str, cut: bool) -> tuple[Values, str]:
             members, end = _DECODER.raw_decode(text, start)
             _collect(values, members)
         except (ValueError, RecursionError):
-            if not re.match(r"\{\s*[\"}]", text[start:]):
+            if not _OBJECT.match(text, start):
                 start = text.find("{", start + 1)  # a brace in prose
                 continue
             if cut:
@@ -203,7 +209,7 @@ def _constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_Members, parse_constant=_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_Members, parse_constant=_constant, strict=False)
 
 
 def _collect(values: Values, members: _Members) -> None:
@@ -217,17 +223,17 @@ def _collect(values: Values, members: _Members) -> None:
 def _complete_members(text: str) -> _Members:
     """Members of an object whose end is missing; the last one counts if a comma follows it."""
     members = _Members()
-    member = re.compile(r'[{,]\s*("(?:[^"\\]|\\.)*")\s*:\s*')
     at = 0
-    while match := member.match(text, at):
+    while match := _MEMBER.match(text, at):
         try:
+            key = json.loads(match[1], strict=False)
             value, end = _DECODER.raw_decode(text, match.end())
         except (ValueError, RecursionError):
             break
-        end += len(text[end:]) - len(text[end:].lstrip())
+        end = _SPACE.match(text, end).end()
         if text[end : end + 1] not in (",", "}"):
             break
-        members.append((json.loads(match[1]), value))
+        members.append((key, value))
         at = end
     return members
 
@@ -242,7 +248,7 @@ def unwrapped(text: str) -> list[str]:
     """The text with no, then ever more of its harmless wrapping taken off."""
     forms = []
     text = " ".join(text.split())
-    while text not in forms:
+    while text not in forms and len(forms) < LAYERS:
         forms.append(text)
         if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
             text = text[1:-1].strip()
@@ -283,6 +289,8 @@ def _read(
     found = [_find(part, n, header, request, names) for part in parts]
     if all(found) or (several and any(found)):
         classes = tuple(dict.fromkeys(c for group in found for c in group))
+        if header["kind"] == "choice" and len(classes) > 1:
+            return Answer(image, n, "parse_error", shown)
         return Answer(image, n, "ok", shown, classes)
     if several and normal(unwrapped(shown)[-1]) in ("none", "[]", "{}"):
         return Answer(image, n, "ok", shown)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelwise import draw
+from labelwise import draw, records
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError
 
@@ -42,6 +42,15 @@ class Prompt:
     user: list[tuple[str, str]]
     primer: str
     schema: dict | None
+
+
+def read(path: str | Path) -> tuple[dict, list[dict]]:
+    """Header and requests of a requests file."""
+    lines = records.read_jsonl(path)
+    header = next(lines, None)
+    if not isinstance(header, dict) or "kind" not in header:
+        raise LabelwiseError(f"{path}:1: not the header of a requests file")
+    return header, list(lines)
 
 
 def render(header: dict, request: dict) -> Prompt:

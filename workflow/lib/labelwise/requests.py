@@ -16,6 +16,7 @@ from typing import Any
 
 from labelwise import classnames, distractors, draw, prompts, records, rules
 from labelwise.errors import LabelwiseError, cli
+from labelwise.prompts import read as read  # the file's reader needs none of this module
 
 DEFAULTS = {
     "answer": "name",
@@ -45,15 +46,6 @@ FORMATS = ("plain", "json", "structured")
 LAYOUTS = ("list-first", "image-first")
 JSON_TOKENS = 8
 """Tokens allowed for a key, quotes and comma of one image's entry, and once for the braces."""
-
-
-def read(path: str | Path) -> tuple[dict, list[dict]]:
-    """Header and requests of a requests file."""
-    lines = records.read_jsonl(path)
-    header = next(lines, None)
-    if not isinstance(header, dict) or "kind" not in header:
-        raise LabelwiseError(f"{path}:1: not the header of a requests file")
-    return header, list(lines)
 
 
 def complete(spec: dict) -> dict:
@@ -263,8 +255,10 @@ def readable(path: str | Path) -> list[str]:
     return [row["image"] for row in rows if row["status"] == "ok"]
 
 
-def show(image: str, protocol: str, folder: str | Path = "results/requests") -> str:
+def show(image: str, protocol: str, config: dict, folder: str | Path = "results/requests") -> str:
     """The first stored prompt about an image under a protocol, as the model gets it."""
+    if protocol not in config["protocols"]:
+        raise LabelwiseError(f"protocols: {protocol!r} is none of {', '.join(config['protocols'])}")
     paths = sorted(Path(folder).glob(f"*/{protocol}/*.jsonl"))
     for path in paths:
         header, requests = read(path)
@@ -273,9 +267,10 @@ def show(image: str, protocol: str, folder: str | Path = "results/requests") -> 
                 return f"# {path}, request {request['request']}\n{describe(header, request)}"
     if paths:
         raise LabelwiseError(f"image {image}: in none of {', '.join(map(str, paths))}")
+    targets = " ".join(f"{folder}/{images}/{protocol}/b1.jsonl" for images in config["images"])
     raise LabelwiseError(
-        f"{folder}: no requests of protocol {protocol}; write them (no model is needed):"
-        f" snakemake --cores 1 {folder}/IMAGES/{protocol}/b1.jsonl"
+        f"no requests of {protocol} yet; write them (no model is needed):"
+        f" snakemake --cores 1 {targets}"
     )
 
 
@@ -314,9 +309,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--confusions", help="results/confusions/*/*.csv")
     parser.add_argument("--embeddings", help="results/embeddings/*/*.npz of the class names")
     parser.add_argument("--out")
+    parser.add_argument("--config", default="config/config.yaml", help="for --show")
     args = parser.parse_args(argv)
     if args.show:
-        print(show(*args.show))
+        import yaml
+
+        try:
+            config = yaml.safe_load(Path(args.config).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise LabelwiseError(f"{args.config}: no such file") from None
+        print(show(*args.show, config))
         return
     missing = [k for k in ("protocol", "spec", "images", "classes", "out") if not getattr(args, k)]
     if missing:

@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from labelwise import classnames, labels, records, requests
+from labelwise import classnames, labels, prompts, records, requests
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
 from labelwise.parsing import parse
@@ -42,7 +42,7 @@ def screen(
         if name not in config[kind]:
             raise LabelwiseError(f"{kind}: {name!r} is none of {', '.join(config[kind])}")
     results = Path("results")
-    header, asked = requests.read(results / "requests" / images / protocol / f"{batching}.jsonl")
+    header, asked = prompts.read(results / "requests" / images / protocol / f"{batching}.jsonl")
     names = Names(classnames.read(results / "classes" / f"{header['classes']}.csv"))
     said = {r["request"]: r for r in records.read_jsonl(results / f"responses/{run}.jsonl")}
     predicted = results / "predictions" / run / f"{mapper}.csv"

@@ -1,4 +1,4 @@
-"""Greedy decoding of many prompts that share one prefix: rows leave as they end, others take their place.
+"""Greedy decoding of many prompts that share one prefix; rows leave as they end, others join.
 
 Own tokens are padded on the left, so a step of decoding is one forward pass of one column.
 """
@@ -6,6 +6,7 @@ Own tokens are padded on the left, so a step of decoding is one forward pass of 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 import torch
 from transformers import DynamicCache
@@ -96,7 +97,8 @@ def greedy(
                 waiting.extend(_take(source, WINDOW * tensor_batch - len(waiting)))
             free = tensor_batch - (len(active.rows) if active else 0)
             if waiting and (active is None or free >= max(1, tensor_batch // 4)):
-                joining = _start(model, prefix, [waiting.popleft() for _ in range(min(free, len(waiting)))])
+                chosen = [waiting.popleft() for _ in range(min(free, len(waiting)))]
+                joining = _start(model, prefix, chosen)
                 if active is None:
                     active = joining
                 else:
@@ -121,8 +123,7 @@ def greedy(
 
 def _take(source: Iterator[Row], count: int) -> list[Row]:
     """The next ``count`` rows, those of like length together."""
-    taken = [row for row, _ in zip(source, range(count), strict=False)] if count > 0 else []
-    return sorted(taken, key=lambda row: len(row.embeds))
+    return sorted(islice(source, max(0, count)), key=lambda row: len(row.embeds))
 
 
 def _start(model: torch.nn.Module, prefix: Prefix, rows: list[Row]) -> _Active:

@@ -1,0 +1,113 @@
+"""Which classes a model takes for which, by a label set: material for hard distractors.
+
+From logits: ``count`` is how many images of class ``labelled`` have ``predicted`` as their most
+probable class, ``weight`` the mean probability of ``predicted`` on images of class ``labelled``.
+From predictions: ``weight`` is the share of the images. The correct class is always listed; of the
+others the first 20 a class, by count, then weight, then class id. An image with several labels
+belongs to each of them, and none of them is a confusion of another. Images without a label, and
+uncertain or void ones by the label set's own marks, are left out.
+"""
+
+import argparse
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labelwise import records
+from labelwise.errors import LabelwiseError, cli
+
+TOP = 20
+"""Confusions kept of each class."""
+
+SMALLEST = 1e-6
+"""Mean probabilities below this are no confusion."""
+
+
+def confusions(
+    scored: Iterable[tuple[str, np.ndarray]], labels: Mapping[str, tuple[int, ...]]
+) -> list[dict[str, Any]]:
+    """Rows labelled, predicted, count, weight, by class, then strongest first.
+
+    Args:
+        scored: image and its probabilities [classes] (one-hot, or all zeros, where only the class
+            is known); the first of the largest is what was predicted, unless all are zero.
+        labels: class ids of each image.
+    """
+    images: dict[int, int] = defaultdict(int)
+    count: dict[int, np.ndarray] = {}
+    mass: dict[int, np.ndarray] = {}
+    for image, row in scored:
+        own = labels.get(image, ())
+        for label in own:
+            images[label] += 1
+            hard = count.setdefault(label, np.zeros(len(row), np.int64))
+            soft = mass.setdefault(label, np.zeros(len(row)))
+            others = [c for c in own if c != label]
+            best = int(row.argmax())
+            if row[best] > 0 and best not in others:
+                hard[best] += 1
+            soft += row
+            soft[others] -= row[others]
+    made = []
+    for label in sorted(images):
+        weight = mass[label] / images[label]
+        order = sorted(
+            (c for c in np.flatnonzero((weight >= SMALLEST) | (count[label] > 0)) if c != label),
+            key=lambda c: (-count[label][c], -weight[c], c),
+        )
+        for c in [label, *order[:TOP]]:
+            shown = {"count": int(count[label][c]), "weight": f"{weight[c]:.6g}"}
+            made.append({"labelled": label, "predicted": int(c), **shown})
+    return made
+
+
+def of_logits(path: Path) -> Iterable[tuple[str, np.ndarray]]:
+    """Image and probabilities from a logits file."""
+    from labelwise import classify, predict
+
+    data = classify.read(path)
+    for image, logits in zip(data["image"].tolist(), data["logits"], strict=True):
+        yield image, predict.softmax(logits[None])[0]
+
+
+def of_predictions(path: Path) -> Iterable[tuple[str, np.ndarray]]:
+    """Image and shares from a predictions file; of several classes each has an equal share."""
+    table = records.read_csv(path, ("image", "class"))
+    found = [(row["image"], records.ids(row["class"])) for row in table]
+    classes = max((c for _, ids in found for c in ids), default=0) + 1
+    for image, ids in found:
+        row = np.zeros(max(classes, 1000))
+        row[list(ids)] = 1 / max(len(ids), 1)
+        yield image, row
+
+
+@cli
+def main(argv: list[str] | None = None) -> None:
+    """Command line of the stage ``confuse``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m labelwise.confuse",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("scored", type=Path, help="logits (npz) or predictions (csv)")
+    parser.add_argument("--labels", required=True, help="results/labels/*.csv")
+    parser.add_argument("--out", required=True, help="results/confusions/*/*.csv")
+    args = parser.parse_args(argv)
+    table = records.read_csv(args.labels, records.LABELS)
+    labels = {
+        row["image"]: records.ids(row["labels"])
+        for row in table
+        if row["uncertain"] != "1" and row["void"] != "1"
+    }
+    scored = (of_logits if args.scored.suffix == ".npz" else of_predictions)(args.scored)
+    made = confusions(scored, labels)
+    if not made:
+        raise LabelwiseError(f"{args.scored}: none of its images has a label in {args.labels}")
+    records.write_csv(args.out, records.CONFUSIONS, made)
+
+
+if __name__ == "__main__":
+    main()

