@@ -285,11 +285,11 @@ def hub_file(spec: Mapping[str, Any], name: str) -> Path:
             f"commit of https://huggingface.co/datasets/{dataset}/commits/main"
         )
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(hf_hub_download(dataset, name, repo_type="dataset", revision=revision))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (OSError, HFValidationError, LocalEntryNotFoundError) as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status in (401, 403):
             raise LabelwiseError(
