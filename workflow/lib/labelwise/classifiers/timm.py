@@ -20,8 +20,9 @@ class Model:
 
     Attributes:
         transform: PIL image to the tensor [3, h, w] that the model takes.
-        columns: for each of the 1000 ImageNet-1k classes the output that stands for it; None where
-            the outputs are these classes, or the model has none (features only).
+        columns: for each of the 1000 ImageNet-1k classes the output that stands for it, -1 where
+            the label space has no such class; None where the outputs are these classes, or the
+            model has none (features only).
     """
 
     def __init__(self, spec: Mapping[str, Any]):
@@ -57,7 +58,9 @@ class Model:
         features = self._seen[-1].float().flatten(1).cpu().numpy()
         if self.model.num_classes == 0:
             logits = np.zeros((len(features), 0), np.float32)
-        return logits if self.columns is None else logits[:, self.columns], features
+        if self.columns is not None:
+            logits = np.where(self.columns < 0, -np.inf, logits[:, self.columns])
+        return logits.astype(np.float32), features
 
     def describe(self) -> dict[str, Any]:
         """Facts for the record of the run."""
@@ -65,22 +68,23 @@ class Model:
             "architecture": self.model.pretrained_cfg.get("architecture", ""),
             "transform": " ".join(str(self.transform).split()),
             "device": self.device,
+            "missing_classes": []
+            if self.columns is None
+            else np.flatnonzero(self.columns < 0).tolist(),
         }
 
 
-def _columns(model: Any) -> list[int] | None:
-    """Outputs of a larger label space that are the ImageNet-1k classes, by synset."""
+def _columns(model: Any) -> np.ndarray | None:
+    """Outputs of a larger ImageNet label space that are the ImageNet-1k classes, by synset."""
     from timm.data import ImageNetInfo, infer_imagenet_subset
 
     if model.num_classes in (0, 1000):
         return None
     subset = infer_imagenet_subset(model)
-    if subset is not None:
-        place = {name: i for i, name in enumerate(ImageNetInfo(subset).label_names())}
-        wanted = ImageNetInfo("imagenet-1k").label_names()
-        if all(name in place for name in wanted):
-            return [place[name] for name in wanted]
-    raise LabelwiseError(
-        f"timm: a model of {model.num_classes} outputs holds no known way to the 1000 ImageNet-1k"
-        " classes; choose one fine-tuned on them"
-    )
+    if subset is None:
+        raise LabelwiseError(
+            f"timm: a model of {model.num_classes} outputs has no known way to the 1000 ImageNet-1k"
+            " classes; choose one whose classes are ImageNet's"
+        )
+    place = {name: i for i, name in enumerate(ImageNetInfo(subset).label_names())}
+    return np.array([place.get(name, -1) for name in ImageNetInfo("imagenet-1k").label_names()])
