@@ -40,10 +40,8 @@ def test_gather(tmp_path):
     write_score(tmp_path / "2.json", repeats=2, protocol="open", mapper="minilm", kind="open")
     (tmp_path / "list").write_text(f"{tmp_path}/1.json\n{tmp_path}/2.json\n")
     out = tmp_path / "e.csv"
-    gather.main(
-        [f"@{tmp_path}/list", "--experiment", "main", "--out", str(out)]
-        + ["--describe", json.dumps(DESCRIBE)]
-    )
+    where = [f"@{tmp_path}/list", "--experiment", "main", "--out", str(out)]
+    gather.main([*where, "--describe", json.dumps(DESCRIBE)])
     rows = read_csv(out, gather.COLUMNS)
     assert [r["category"] for r in rows] == [*CATEGORIES, *CATEGORIES]
     one = rows[0]

@@ -46,7 +46,7 @@ def test_csv(tmp_path):
     ("text", "message"),
     [
         ("image,label\na,1\n", "file: no column labels; it has image, label"),
-        ("image,labels\na,1\na,2\n", "line 3: image a occurs twice"),
+        ("image,labels\na,1\na,2\n", "line 3: image a occurs twice, with different labels"),
         ("image,labels\na,1000\n", r"line 2: class id 1000 of a is not in 0..999"),
         ("image,labels\na,-2\n", "line 2: class id -2"),
         ("image,labels\na,cat\n", "line 2: 'cat' is not class ids separated by spaces"),
@@ -59,6 +59,19 @@ def test_csv(tmp_path):
 )
 def test_broken_csv(tmp_path, text, message):
     fails(tmp_path, text, "csv", message)
+
+
+def test_rows_that_say_the_same_again_are_counted(tmp_path, capsys):
+    repeated = Counter()
+    text = "image,labels\na,1 2\na,2 1\nb,\n"
+    path = tmp_path / "l.csv"
+    path.write_text(text)
+    spec = {"format": "csv", "file": str(path)}
+    assert set(labels.load(spec, repeated=repeated)) == {"a", "b"}
+    assert repeated == {"a": 1}
+    args = ["--name", "x", "--spec", json.dumps(spec), "--out", str(tmp_path / "o.csv")]
+    labels.main(args)
+    assert capsys.readouterr().err == "labels x: 1 rows say the same again\n"
 
 
 def test_n_classes_and_sha256(tmp_path):

@@ -454,6 +454,19 @@ def test_broken_predictions_get_one_line(tmp_path, capsys, text, message):
     assert message in error and error.count("\n") == 1 and error.startswith("error: ")
 
 
+def test_odd_files_get_one_line(tmp_path, capsys):
+    (tmp_path / "l.csv").write_text("image,labels\na,1\na,1\n")
+    (tmp_path / "p.csv").write_text('img_id,top_1_pred\na,"' + "1" * 200_000)
+    (tmp_path / "utf16.csv").write_text("img_id,top_1_pred\na,1\n", encoding="utf-16")
+    (tmp_path / "ok.csv").write_text('"img_id","top_1_pred"\r\n"a","1"\r\n')
+    for file in ("p.csv", "utf16.csv", "missing.csv", "."):
+        with pytest.raises(SystemExit):
+            run_command(capsys, tmp_path / file, tmp_path / "l.csv")
+        assert capsys.readouterr().err.count("\n") == 1
+    printed = run_command(capsys, tmp_path / "ok.csv", tmp_path / "l.csv")
+    assert "1 label rows that say the same again" in printed
+
+
 def test_unknown_label_set_names_the_known_ones(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "p.csv").write_text("img_id,top_1_pred\na,1\n")

@@ -43,6 +43,7 @@ NO_FILE = ("real", "imagenet")
 """Label sets that come with installed packages and may be named without being configured."""
 
 PROBLEMS = {
+    "repeated_label": "label rows that say the same again for an image",
     "duplicate_row": "rows for an image that had one already (the first counts)",
     "conflicting_row": "of these, rows that say something else than the first",
     "no_answer": "answers that say nothing (wrong, unless the image is void)",
@@ -227,8 +228,12 @@ class _Repeated(list):
         return self
 
 
-def label_set(name: str, config: Path) -> tuple[dict[str, Any], labels.Labels]:
+def label_set(
+    name: str, config: Path, repeated: Counter[str] | None = None
+) -> tuple[dict[str, Any], labels.Labels]:
     """The entry and the labels of a configured label set, a file, or ``real`` or ``imagenet``.
+
+    ``repeated`` counts rows as ``labels.load`` does.
 
     Raises:
         LabelwiseError: none of these, naming the label sets that are configured.
@@ -250,7 +255,7 @@ def label_set(name: str, config: Path) -> tuple[dict[str, Any], labels.Labels]:
                     f"label set {name}: run the workflow to make {canonical} first"
                 )
             return spec, labels.read(canonical)
-        return spec, labels.load(spec)
+        return spec, labels.load(spec, repeated=repeated)
     if Path(name).is_file():
         spec = labels.guess(Path(name))
     elif name in NO_FILE:
@@ -260,7 +265,7 @@ def label_set(name: str, config: Path) -> tuple[dict[str, Any], labels.Labels]:
             f"{name}: no such file, and no label set of {config} "
             f"({', '.join(configured) or 'which has none'}) nor {' or '.join(NO_FILE)}"
         )
-    return spec, labels.load(spec)
+    return spec, labels.load(spec, repeated=repeated)
 
 
 def original_labels(
@@ -289,7 +294,8 @@ def answer_key(
     Raises:
         LabelwiseError: the label set or its pairs cannot be read, or no image is in both.
     """
-    spec, label_rows = label_set(name, args.config)
+    repeated: Counter[str] = Counter()
+    spec, label_rows = label_set(name, args.config, repeated)
     spec = {**spec, **{k: v for k in (*OPTIONS, "equivalents") if (v := getattr(args, k))}}
     rules, pairs = Rules.of(spec), labels.pairs_of(spec)
     original, origin = original_labels(args.original, args.config, label_rows, predictions.original)
@@ -300,7 +306,8 @@ def answer_key(
             f"none of the predicted images is in label set {name}: the predictions say "
             f"{next(iter(answered))!r}, the labels say {next(iter(label_rows))!r}"
         )
-    return key, {"original": origin, "rules": {**rules.as_dict(), "n_equivalents": len(pairs)}}
+    used = {"original": origin, "rules": {**rules.as_dict(), "n_equivalents": len(pairs)}}
+    return key, {**used, "problems": {"repeated_label": n} if (n := repeated.total()) else {}}
 
 
 def score(args: argparse.Namespace, name: str, predictions: Predictions) -> dict[str, Any]:
@@ -322,7 +329,7 @@ def score(args: argparse.Namespace, name: str, predictions: Predictions) -> dict
         "categories": categories,
         "recall": found["recall"],
         "left_out": found["left_out"],
-        "problems": dict(predictions.problems),
+        "problems": {**used["problems"], **predictions.problems},
         "original": used["original"],
         "rules": {**used["rules"], "duplicate_names": args.duplicate_names},
     }

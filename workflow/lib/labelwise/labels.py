@@ -32,6 +32,8 @@ import hashlib
 import importlib.util
 import json
 import re
+import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,7 +72,10 @@ def val_image(number: int) -> str:
 
 
 def load(
-    spec: Mapping[str, Any], images: Path | None = None, classes: Path | None = None
+    spec: Mapping[str, Any],
+    images: Path | None = None,
+    classes: Path | None = None,
+    repeated: Counter[str] | None = None,
 ) -> Labels:
     """The labels of one ``labels`` entry.
 
@@ -78,10 +83,11 @@ def load(
         spec: the entry; see the module's text.
         images: a ``results/images`` file (format ``folders`` only).
         classes: a ``results/classes`` file (format ``folders`` only).
+        repeated: where given, counts for each image the rows that say the same once more.
 
     Raises:
         LabelwiseError: an unknown format or key value, a missing or changed file, a broken row, an
-            id outside 0..n_classes-1, or an image that occurs twice.
+            id outside 0..n_classes-1, or an image that occurs twice with different labels.
     """
     form = spec.get("format")
     if form not in FORMATS:
@@ -95,9 +101,11 @@ def load(
                 raise LabelwiseError(
                     f"{where}: class id {i} of {image} is not in 0..{n_classes - 1} (-1 = not sure)"
                 )
-        if image in labels:
-            raise LabelwiseError(f"{where}: image {image} occurs twice; keep one row")
-        labels[image] = Label(tuple(sorted({i for i in found if i != UNSURE})), UNSURE in found)
+        label = Label(tuple(sorted({i for i in found if i != UNSURE})), UNSURE in found)
+        if repeated is not None and image in labels:
+            repeated[image] += 1
+        if labels.setdefault(image, label) != label:
+            raise LabelwiseError(f"{where}: image {image} occurs twice, with different labels")
     if not labels:
         raise LabelwiseError(f"{spec.get('file', form)}: no labels in it")
     return labels
@@ -372,7 +380,7 @@ def guess(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise LabelwiseError(f"{path}: cannot be read as text: {error}") from None
     line = head.lstrip().split("\n", 1)[0]
-    cells = {cell.strip() for cell in line.split(",")}
+    cells = {cell.strip(' "\r') for cell in line.split(",")}
     if {"image", "labels"} <= cells:
         form = "csv"
     elif {"id", "proposed_labels"} <= cells:
@@ -440,9 +448,12 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         rules = Rules.of(args.spec)
-        labels = load(args.spec, args.images, args.classes)
+        repeated: Counter[str] = Counter()
+        labels = load(args.spec, args.images, args.classes, repeated)
     except LabelwiseError as error:
         raise LabelwiseError(f"labels {args.name}: {error}") from None
+    if repeated.total():
+        print(f"labels {args.name}: {repeated.total()} rows say the same again", file=sys.stderr)
     records.write_csv(args.out, records.LABELS, canonical(labels, rules, args.spec["format"]))
 
 

@@ -85,6 +85,8 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LabelwiseError(f"{path}: no such file") from None
+    except OSError as error:
+        raise LabelwiseError(f"{path}: cannot be read: {error.strerror}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise LabelwiseError(f"{path}: not JSON: {error}") from None
 
@@ -103,6 +105,8 @@ def read_csv(path: str | Path, columns: Sequence[str] = ()) -> list[dict[str, st
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise LabelwiseError(f"{path}: no such file") from None
+    except OSError as error:
+        raise LabelwiseError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise LabelwiseError(f"{path}: not UTF-8 text: {error}") from None
     reader = csv.DictReader(io.StringIO(text, newline=""))
@@ -111,7 +115,10 @@ def read_csv(path: str | Path, columns: Sequence[str] = ()) -> list[dict[str, st
         raise LabelwiseError(
             f"{path}: no column {', '.join(missing)}; it has {', '.join(reader.fieldnames or ())}"
         )
-    return list(reader)
+    try:
+        return list(reader)
+    except csv.Error as error:
+        raise LabelwiseError(f"{path}: line {reader.line_num}: not CSV: {error}") from None
 
 
 def dump_line(value: Any) -> str:
@@ -135,8 +142,12 @@ def read_jsonl(path: str | Path) -> Iterator[Any]:
                     yield json.loads(line)
                 except json.JSONDecodeError as error:
                     raise LabelwiseError(f"{path}:{number}: not JSON: {error}") from None
+    except UnicodeDecodeError as error:
+        raise LabelwiseError(f"{path}: not UTF-8 text: {error}") from None
     except FileNotFoundError:
         raise LabelwiseError(f"{path}: no such file") from None
+    except OSError as error:
+        raise LabelwiseError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def ids(text: str) -> tuple[int, ...]:
