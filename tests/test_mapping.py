@@ -143,6 +143,11 @@ def test_one_row_per_repeat_and_image_of_the_set_in_its_order():
     assert [r.get("position") for r in rows[:3]] == [2, None, 1]
 
 
+def test_a_very_long_answer_is_kept_in_part():
+    (row,) = rows_of(["x" * 10**6])
+    assert len(row["answer"]) == mapping.LONGEST
+
+
 def test_missing_responses_and_images_are_errors():
     header, found = asked(["a"])
     table = [{"image": "a", "status": "ok"}]

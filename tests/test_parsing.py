@@ -1,5 +1,6 @@
 import io
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -387,7 +388,7 @@ def test_letters_in_json():
         ("hen", D),
         ("ostrich", OTHER),
         ("A", OTHER),
-        ("tench; hen", ("ok", (0, 8))),
+        ("tench; hen", TWO),
     ],
 )
 def test_choice_by_name_knows_the_options_only(text, expected):
@@ -435,6 +436,40 @@ def test_the_laxer_match_is_the_lookups_and_off_by_default():
         assert outcome(text) == OTHER
         assert outcome(text, names=lax) == ("ok", (0,))
     assert outcome("the missiles", names=lax) == ("ok", (657, 744))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            part * 10**5
+            for part in ("{", '{"1": ', '"', "*", "#", "A ", "answer ", "1: ", "; ", "- ")
+        ),
+        "1" * 10**5 + ": tench",
+        "\x00\r",
+        '{"1": "\\ud800"}',
+    ],
+    ids=range(13),
+)
+@pytest.mark.parametrize(
+    ("kind", "answer"), [("closed", "name"), ("closed", "id"), ("choice", "letter"), ("all", "id")]
+)
+@pytest.mark.parametrize("form", ["plain", "json"])
+def test_hostile_texts_are_read_in_no_time(text, kind, answer, form):
+    started = time.perf_counter()
+    for n in (1, 2) if kind != "choice" else (1,):
+        for finish in ("stop", "length"):
+            for found in ask(text, n, kind=kind, answer=answer, format=form, finish=finish):
+                found.answer.encode()
+    assert time.perf_counter() - started < 5
+
+
+def test_line_ends_inside_json_strings_are_white_space():
+    assert outcomes('{"1": "great white\nshark", "2": "hen", "3": "tench\t"}', format="json") == [
+        (2,),
+        (8,),
+        (0,),
+    ]
 
 
 WRAPPERS = [

@@ -198,9 +198,16 @@ def test_stage_says_what_is_missing(files, capsys):
 
 def test_show_prints_one_prompt_with_placeholders(files):
     stage(files, spec(), "--batch", "5", "--order", "sorted")
-    text = requests.show("image-03", "p", files / "results")
+    config = {"protocols": {"p": {}, "q": {}}, "images": {"demo": {}, "more": {}}}
+
+    def show(image, protocol):
+        return requests.show(image, protocol, config, files / "results")
+
+    text = show("image-03", "p")
     assert "[image image-03]" in text and 'Image "4":' in text and "fine-grained" in text
     with pytest.raises(LabelwiseError, match="image nothing: in none of"):
-        requests.show("nothing", "p", files / "results")
-    with pytest.raises(LabelwiseError, match="snakemake --cores 1"):
-        requests.show("image-03", "q", files / "results")
+        show("nothing", "p")
+    with pytest.raises(LabelwiseError, match=r"snakemake --cores 1 .*/demo/q/b1\.jsonl"):
+        show("image-03", "q")
+    with pytest.raises(LabelwiseError, match="protocols: 'r' is none of p, q"):
+        show("image-03", "r")

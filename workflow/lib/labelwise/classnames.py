@@ -168,7 +168,8 @@ class Names:
 
     def find(self, text: str) -> tuple[int, ...]:
         """Ids of the classes that bear this name, ascending; ``()`` where none does."""
-        return self._exact.get(normal(text)) or self._relaxed.get(relaxed(text), ())
+        found = self._exact.get(normal(text), ())
+        return found or (self._relaxed.get(relaxed(text), ()) if self._relaxed else ())
 
     def distinct(self) -> list[tuple[str, tuple[int, ...]]]:
         """Each different name once, with its classes, in the order of their lowest class id."""

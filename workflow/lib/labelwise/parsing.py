@@ -75,6 +75,9 @@ REFUSALS = (
 LAYERS = 8
 """At most so many layers of wrapping are taken off."""
 
+NEAR = 200
+"""Characters after a letter that can tell whether it is an article: more than the longest name."""
+
 _REFUSAL = re.compile("|".join(f"(?:{pattern})" for pattern in REFUSALS))
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "*": "*", "_": "_"}
 _NUMBERED = re.compile(
@@ -181,13 +184,13 @@ def _pairs(text: str, cut: bool) -> tuple[Values, str]:
     broken = False
     start = text.find("{")
     while start >= 0:
+        if not _OBJECT.match(text, start):  # a brace in prose
+            start = text.find("{", start + 1)
+            continue
         try:
             members, end = _DECODER.raw_decode(text, start)
             _collect(values, members)
         except (ValueError, RecursionError):
-            if not _OBJECT.match(text, start):
-                start = text.find("{", start + 1)  # a brace in prose
-                continue
             if cut:
                 _collect(values, _complete_members(text[start:]))
             else:
@@ -388,7 +391,7 @@ def _letters(text: str, options: dict[str, dict]) -> set[str]:
     if low := re.match(r"^\W*([a-z])[).:\]]", text):
         found |= {low[1].upper()} & set(options)
     for match in re.finditer(r"(?<![\w'’])([A-Z])(?![\w'’])", text):
-        letter, rest = match[1], text[match.end() :]
+        letter, rest = match[1], text[match.end() : match.end() + NEAR]
         if letter not in options:
             continue
         article = letter in "AI" and re.match(r"[^\S\n]+(?!(or|and|is|because|since|as)\b)\w", rest)
