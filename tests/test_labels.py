@@ -62,16 +62,16 @@ def test_broken_csv(tmp_path, text, message):
 
 
 def test_rows_that_say_the_same_again_are_counted(tmp_path, capsys):
-    repeated = Counter()
+    notes = Counter()
     text = "image,labels\na,1 2\na,2 1\nb,\n"
     path = tmp_path / "l.csv"
     path.write_text(text)
     spec = {"format": "csv", "file": str(path)}
-    assert set(labels.load(spec, repeated=repeated)) == {"a", "b"}
-    assert repeated == {"a": 1}
+    assert set(labels.load(spec, notes=notes)) == {"a", "b"}
+    assert +notes == {"repeated_label": 1}
     args = ["--name", "x", "--spec", json.dumps(spec), "--out", str(tmp_path / "o.csv")]
     labels.main(args)
-    assert capsys.readouterr().err == "labels x: 1 rows say the same again\n"
+    assert capsys.readouterr().err == f"labels x: 1 {labels.NOTES['repeated_label']}\n"
 
 
 def test_n_classes_and_sha256(tmp_path):
@@ -344,6 +344,9 @@ def test_weasel(tmp_path):
         }
     )
     assert load(tmp_path, text, "weasel") == {"a": Label((357,)), "c": Label((356,))}
+    notes = Counter()
+    labels.load({"format": "weasel", "file": str(tmp_path / "file")}, notes=notes)
+    assert +notes == {"skipped_label": 4}
     found = load(tmp_path, text, "weasel", keep="all")
     assert found["b"] == Label(()) and found["d"] == Label((), True)
     assert found["e"] == Label((360,)) and found["f"] == Label((356, 357))

@@ -1,5 +1,7 @@
 """Statistics: against the libraries, and against what the numbers mean."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -200,3 +202,18 @@ def test_compare():
         compare.compare(key, {"good": good})
     with pytest.raises(LabelwiseError, match="answered by all"):
         compare.compare(key, {"good": good, "none": {}})
+
+
+def test_command_of_comparison(tmp_path, capsys):
+    (tmp_path / "l.csv").write_text("image,labels\n" + "".join(f"i{n},{n}\n" for n in range(20)))
+    for name, shift in (("one", 0), ("two", 1)):
+        rows = "".join(f"i{n},{n + shift * (n % 2)}\n" for n in range(20))
+        (tmp_path / f"{name}.csv").write_text("img_id,top_1_pred\n" + rows)
+    files = [str(tmp_path / f"{name}.csv") for name in ("one", "two")]
+    out = tmp_path / "o.json"
+    options = ["--labels", str(tmp_path / "l.csv"), "--replicates", "200", "--json", str(out)]
+    compare.main([*files, *options])
+    found = json.loads(out.read_text())
+    assert [m["accuracy"] for m in found["models"].values()] == [100, 50]
+    assert found["pairs"][0]["difference"] == 50
+    assert "rank 2" in capsys.readouterr().out

@@ -43,7 +43,7 @@ NO_FILE = ("real", "imagenet")
 """Label sets that come with installed packages and may be named without being configured."""
 
 PROBLEMS = {
-    "repeated_label": "label rows that say the same again for an image",
+    **labels.NOTES,
     "duplicate_row": "rows for an image that had one already (the first counts)",
     "conflicting_row": "of these, rows that say something else than the first",
     "no_answer": "answers that say nothing (wrong, unless the image is void)",
@@ -229,11 +229,11 @@ class _Repeated(list):
 
 
 def label_set(
-    name: str, config: Path, repeated: Counter[str] | None = None
+    name: str, config: Path, notes: Counter[str] | None = None
 ) -> tuple[dict[str, Any], labels.Labels]:
     """The entry and the labels of a configured label set, a file, or ``real`` or ``imagenet``.
 
-    ``repeated`` counts rows as ``labels.load`` does.
+    ``notes`` counts rows as ``labels.load`` does.
 
     Raises:
         LabelwiseError: none of these, naming the label sets that are configured.
@@ -255,7 +255,7 @@ def label_set(
                     f"label set {name}: run the workflow to make {canonical} first"
                 )
             return spec, labels.read(canonical)
-        return spec, labels.load(spec, repeated=repeated)
+        return spec, labels.load(spec, notes=notes)
     if Path(name).is_file():
         spec = labels.guess(Path(name))
     elif name in NO_FILE:
@@ -265,7 +265,7 @@ def label_set(
             f"{name}: no such file, and no label set of {config} "
             f"({', '.join(configured) or 'which has none'}) nor {' or '.join(NO_FILE)}"
         )
-    return spec, labels.load(spec, repeated=repeated)
+    return spec, labels.load(spec, notes=notes)
 
 
 def original_labels(
@@ -294,8 +294,8 @@ def answer_key(
     Raises:
         LabelwiseError: the label set or its pairs cannot be read, or no image is in both.
     """
-    repeated: Counter[str] = Counter()
-    spec, label_rows = label_set(name, args.config, repeated)
+    notes: Counter[str] = Counter()
+    spec, label_rows = label_set(name, args.config, notes)
     spec = {**spec, **{k: v for k in (*OPTIONS, "equivalents") if (v := getattr(args, k))}}
     rules, pairs = Rules.of(spec), labels.pairs_of(spec)
     original, origin = original_labels(args.original, args.config, label_rows, predictions.original)
@@ -307,7 +307,7 @@ def answer_key(
             f"{next(iter(answered))!r}, the labels say {next(iter(label_rows))!r}"
         )
     used = {"original": origin, "rules": {**rules.as_dict(), "n_equivalents": len(pairs)}}
-    return key, {**used, "problems": {"repeated_label": n} if (n := repeated.total()) else {}}
+    return key, {**used, "problems": dict(+notes)}
 
 
 def score(args: argparse.Namespace, name: str, predictions: Predictions) -> dict[str, Any]:
@@ -336,21 +336,21 @@ def score(args: argparse.Namespace, name: str, predictions: Predictions) -> dict
 
 
 def table(name: str, result: dict[str, Any]) -> str:
-    """The printed form of one score."""
+    """The printed form of one score, in percent; ``outside``: answers that name no class."""
     width = max(8, *(len(f"{row['correct']:g}") for row in result["categories"].values()))
     lines = [
         f"{name}: {result['correct']:g} of {result['n']} right",
-        f"  {'':4}{'n':>8}{'correct':>{width + 2}}{'accuracy':>10}"
-        f"{'95% interval':>18}{'original':>10}{'gain':>8}{'from void':>11}",
+        f"  {'':4}{'n':>8}{'correct':>{width + 2}}{'accuracy':>10}{'95% interval':>18}"
+        f"{'original':>10}{'both':>8}{'gain':>8}{'from void':>11}{'outside':>9}",
     ]
+    numbers = ("accuracy", "low", "high", "original", "both", "gain", "gain_void", "oop")
     for category, row in result["categories"].items():
-        cells = [
-            _cell(row.get(k)) for k in ("accuracy", "low", "high", "original", "gain", "gain_void")
-        ]
-        interval = f"{cells[1]} .. {cells[2]}"
+        accuracy, low, high, original, both, gain, void, outside = (
+            "-" if row.get(number) is None else f"{row[number]:.2f}" for number in numbers
+        )
         lines.append(
-            f"  {category:4}{row['n']:>8}{row['correct']:>{width + 2}g}{cells[0]:>10}"
-            f"{interval:>18}{cells[3]:>10}{cells[4]:>8}{cells[5]:>11}"
+            f"  {category:4}{row['n']:>8}{row['correct']:>{width + 2}g}{accuracy:>10}"
+            f"{f'{low} .. {high}':>18}{original:>10}{both:>8}{gain:>8}{void:>11}{outside:>9}"
         )
     rules = ", ".join(f"{key}: {value}" for key, value in result["rules"].items())
     lines.append(f"  percent of the {result['n']} images with a label and an answer; {rules}")
@@ -358,10 +358,6 @@ def table(name: str, result: dict[str, Any]) -> str:
     for counts, texts in ((result["left_out"], LEFT_OUT), (result["problems"], PROBLEMS)):
         lines += [f"  {count} {texts[reason]}" for reason, count in counts.items()]
     return "\n".join(lines)
-
-
-def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
 
 
 @cli

@@ -49,6 +49,10 @@ HUB_CLASSES = "class_update_config.json"
 REAL_SHA256 = "d83e9bff374c631aae8439eb064c7019acc56e1b3bc3f56b8380c2a710b0220b"
 VAL_SHA256 = "c1a45ab7981be669f490c1549acf29dbbf6a4cf794acb4d19a8b9be0cf950f8b"
 WEASELS = (356, 357, 358, 359)
+NOTES = {
+    "repeated_label": "label rows that say the same again for an image",
+    "skipped_label": "label rows left out by the label set's own keys",
+}
 
 
 class Label(NamedTuple):
@@ -75,7 +79,7 @@ def load(
     spec: Mapping[str, Any],
     images: Path | None = None,
     classes: Path | None = None,
-    repeated: Counter[str] | None = None,
+    notes: Counter[str] | None = None,
 ) -> Labels:
     """The labels of one ``labels`` entry.
 
@@ -83,7 +87,8 @@ def load(
         spec: the entry; see the module's text.
         images: a ``results/images`` file (format ``folders`` only).
         classes: a ``results/classes`` file (format ``folders`` only).
-        repeated: where given, counts for each image the rows that say the same once more.
+        notes: where given, counts what is not used: ``repeated_label``, rows that say the same
+            again for an image, and ``skipped_label``, rows that the entry's own keys leave out.
 
     Raises:
         LabelwiseError: an unknown format or key value, a missing or changed file, a broken row, an
@@ -95,15 +100,18 @@ def load(
     rows = _folders(spec, images, classes) if form == "folders" else FORMATS[form](spec)
     n_classes = int(spec.get("n_classes", 1000))
     labels: Labels = {}
+    notes = Counter() if notes is None else notes
     for where, image, found in rows:
+        if found is None:
+            notes["skipped_label"] += 1
+            continue
         for i in found:
             if i != UNSURE and not 0 <= i < n_classes:
                 raise LabelwiseError(
                     f"{where}: class id {i} of {image} is not in 0..{n_classes - 1} (-1 = not sure)"
                 )
         label = Label(tuple(sorted({i for i in found if i != UNSURE})), UNSURE in found)
-        if repeated is not None and image in labels:
-            repeated[image] += 1
+        notes["repeated_label"] += image in labels
         if labels.setdefault(image, label) != label:
             raise LabelwiseError(f"{where}: image {image} occurs twice, with different labels")
     if not labels:
@@ -111,8 +119,9 @@ def load(
     return labels
 
 
-Rows = Iterable[tuple[str, str, list[int]]]
-"""What a format yields: where it stood (file and line, or key), image id, class ids with -1."""
+Rows = Iterable[tuple[str, str, list[int] | None]]
+"""What a format yields: where it stood (file and line, or key), image id, class ids with -1; None
+for an image that the entry's own keys leave out."""
 
 
 def source(spec: Mapping[str, Any], key: str = "file") -> Path:
@@ -316,6 +325,7 @@ def _corrections(spec: Mapping[str, Any]) -> Rows:
     skip = _choice(spec, "no_consensus", "void", "skip") == "skip"
     for where, row in _table(spec, ("id", "proposed_labels")):
         if skip and row.get("category") == "X":
+            yield where, row["id"].strip(), None
             continue
         cell = row["proposed_labels"].strip()
         yield where, row["id"].strip(), [] if cell.lower() == "nan" else _ids(where, cell, ",")
@@ -325,6 +335,7 @@ def _multilabel(spec: Mapping[str, Any]) -> Rows:
     skip = _choice(spec, "problematic", "skip", "keep") == "skip"
     for where, row in _table(spec, ("file_name", "correct_multi_labels", "is_problematic")):
         if skip and row["is_problematic"].strip().lower() in ("true", "1"):
+            yield where, row["file_name"].strip(), None
             continue
         cell = row["correct_multi_labels"].strip().strip("[]").replace(",", " ")
         yield where, row["file_name"].strip(), _ids(where, cell)
@@ -349,9 +360,8 @@ def _weasel(spec: Mapping[str, Any]) -> Rows:
         found = _int_list(where, [label] if isinstance(label, int) else label or [])
         if entry.get("label_type") == "uncertain":
             found = [*found, UNSURE]
-        if family and (len(found) != 1 or found[0] not in WEASELS):
-            continue
-        yield where, image, found
+        kept = not family or (len(found) == 1 and found[0] in WEASELS)
+        yield where, image, found if kept else None
 
 
 FORMATS = {
@@ -448,12 +458,12 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         rules = Rules.of(args.spec)
-        repeated: Counter[str] = Counter()
-        labels = load(args.spec, args.images, args.classes, repeated)
+        notes: Counter[str] = Counter()
+        labels = load(args.spec, args.images, args.classes, notes)
     except LabelwiseError as error:
         raise LabelwiseError(f"labels {args.name}: {error}") from None
-    if repeated.total():
-        print(f"labels {args.name}: {repeated.total()} rows say the same again", file=sys.stderr)
+    for note, count in (+notes).items():
+        print(f"labels {args.name}: {count} {NOTES[note]}", file=sys.stderr)
     records.write_csv(args.out, records.LABELS, canonical(labels, rules, args.spec["format"]))
 
 

@@ -194,7 +194,8 @@ class Key:
         if unknown:
             left_out["unknown_image"] = len(unknown)
         answers = [[run.get(image, UNASKED) for image in self.images] for run in runs]
-        classes = [[answer.classes for answer in run] for run in answers]
+        fields = [zip(*run, strict=True) if run else ((), (), ()) for run in answers]
+        classes, outcomes, mapped = zip(*fields, strict=True)
         right = np.array([hits(self._right, run) for run in classes])
         right[:, self.void] = self.rules.void == "correct"
         original = None
@@ -205,8 +206,8 @@ class Key:
             self.single[asked],
             right[:, asked],
             original,
-            np.array([[OUTCOME[a.outcome] for a in run] for run in answers], np.int8)[:, asked],
-            np.array([[a.mapped for a in run] for run in answers], dtype=bool)[:, asked],
+            np.array([[OUTCOME[o] for o in run] for run in outcomes], dtype=np.int8)[:, asked],
+            np.array(mapped, dtype=bool)[:, asked],
             self.void[asked],
             {name: mask[asked] for name, mask in self.members.items()},
             dict(sorted(left_out.items())),
