@@ -111,16 +111,17 @@ def test_timm_models_see_and_say_what_timm_does(tmp_path, architecture):
     assert np.abs(data["features"] - features.numpy()).max() < 1e-4
 
 
-def test_worker_processes_change_no_pixel(tmp_path, monkeypatch):
+def test_workers_change_no_bit(tmp_path, monkeypatch):
     folder_of(tmp_path, "resnet18")
     files = {}
     for i in range(5):
         files[f"{i}"] = tmp_path / f"{i}.png"
         Image.effect_noise((50 + i, 40), 90).save(files[f"{i}"])
     table, spec = set_of(tmp_path, files), {"engine": "timm", "folder": str(tmp_path)}
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     alone = run(tmp_path, spec, table)
     monkeypatch.setattr(images, "WORKERS_FROM", 1)
-    monkeypatch.setenv("LABELWISE_WORKERS", "2")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert all((v == alone[k]).all() for k, v in run(tmp_path, spec, table).items())
 
 

