@@ -70,8 +70,10 @@ def test_two_true_options_take_turns():
 
 def test_true_options_with_one_name_merge():
     options = ask(BOTH, original=10, corrected=(11,))
-    assert classes(options, "original") == [10]
+    assert classes(options, "both") == [10]
     assert len(options) == 4 and 11 not in classes(options)
+    assert classes(ask(CORRECTED, original=10, corrected=(11,)), "corrected") == [11]
+    assert classes(ask(BOTH, original=10, corrected=(10, 11, 5)), "corrected") == [5]
 
 
 def test_few_confusions_are_filled_with_random_classes():

@@ -26,7 +26,6 @@ def ask(text, n=1, finish="stop", names=NAMES, **header):
         "answer": "name",
         "format": "plain",
         "primer": "",
-        "stop": [],
         "images_per_prompt": n,
     } | header
     request = {"images": [f"i{k}" for k in range(1, n + 1)], "options": OPTIONS}
@@ -142,8 +141,6 @@ def test_how_an_answer_ended():
     assert outcome("tench", finish="length") == ("truncated", ())
     assert ask("tiger sh", finish="length")[0].answer == "tiger sh"
     assert outcome("", finish="length") == ("truncated", ())
-    assert outcome("tench\nThe pict", finish="length", stop=["\n"]) == ("ok", (0,))
-    assert outcome("\ntench\nThe pict", finish="stop", stop=["###"]) == ("out_of_list", ())
     assert outcomes("{}", finish="content_filter", format="json") == ["content_filter"] * 3
 
 
@@ -308,6 +305,14 @@ def test_numbered_lines(text, expected):
     assert outcomes(text) == expected
 
 
+def test_json_that_was_not_asked_for_is_read():
+    assert outcomes(json.dumps(GOOD), primer="1:") == ALL
+    assert outcomes(f"```json\n{json.dumps(GOOD)}\n```", primer="1:") == ALL
+    assert outcome('{"1": "tench"}', primer="Name:") == ("ok", (0,))
+    assert outcome('{"2": "tench"}') == ("count_mismatch", ())
+    assert outcome('{"name": "tench"}') == OTHER
+
+
 def test_numbered_lines_cut_at_the_limit():
     assert outcomes("1: tench\n2: gold", finish="length") == [(0,), "truncated", "truncated"]
     assert outcomes("1: tench\n2: goldfish\n", finish="length") == [(0,), (1,), "truncated"]
@@ -398,7 +403,7 @@ def test_choice_by_name_knows_the_options_only(text, expected):
 def test_an_option_denotes_its_own_class_where_two_bear_its_name():
     request = {"images": ["i"], "options": [{"letter": "A", "class": 744, "name": "missile"}]}
     header = {"kind": "choice", "answer": "name", "format": "plain", "images_per_prompt": 1}
-    header |= {"stop": [], "primer": ""}
+    header |= {"primer": ""}
     assert parsing.parse("missile", "stop", header, request, NAMES)[0].classes == (744,)
 
 

@@ -94,7 +94,7 @@ def test_tokens_and_stops_grow_with_images_and_json():
     five, _ = make(spec(max_tokens=20, stop=["\n", "###"]), 5, "sorted")
     plain, _ = make(spec("open-plain", format="plain", max_tokens=20), 5, "sorted")
     assert (one["max_tokens"], five["max_tokens"], plain["max_tokens"]) == (36, 148, 100)
-    assert (one["stop"], five["stop"]) == (["\n", "###"], ["###"])
+    assert (one["stop"], five["stop"], plain["stop"]) == (["\n", "###"], ["###"], ["\n6:"])
 
 
 def test_structured_prompts_carry_a_schema_for_their_number_of_images():

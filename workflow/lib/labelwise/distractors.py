@@ -114,7 +114,7 @@ class Scheme:
                 f" {len(self.names)} classes; lower the protocol's options"
             )
         roles = dict.fromkeys(chosen, "distractor") | {
-            c: _role(c, original, corrected) for c in true
+            c: self._role(c, original, corrected) for c in true
         }
         order = sorted(chosen, key=lambda c: draw.key(self.seed, "option order", image, repeat, c))
         return [
@@ -124,8 +124,9 @@ class Scheme:
 
     def _true(self, image: str, original: int, corrected: Sequence[int]) -> list[int]:
         """One class per true option, merged (rules 1 to 3)."""
-        others = sorted(set(corrected) - {original})
-        if others:
+        same = {c for c in corrected if self._same_name(c, original)}
+        others = sorted(set(corrected) - same) or sorted(same)
+        if others and original not in others:
             rng = draw.rng(self.seed, "corrected label", image)
             other = others[int(rng.integers(len(others)))]
         else:
@@ -136,15 +137,17 @@ class Scheme:
             merged.setdefault(normal(self.names[classes[kind]]), classes[kind])
         return list(merged.values())
 
+    def _role(self, c: int, original: int, corrected: Sequence[int]) -> str:
+        if c != original:
+            return "corrected"
+        return "both" if any(self._same_name(c, other) for other in corrected) else "original"
+
+    def _same_name(self, a: int, b: int) -> bool:
+        return normal(self.names[a]) == normal(self.names[b])
+
     def _with_equivalents(self, classes: Iterable[int]) -> set[int]:
         classes = set(classes)
         return classes.union(*(self.equivalents.get(c, ()) for c in classes))
-
-
-def _role(c: int, original: int, corrected: Sequence[int]) -> str:
-    if c == original:
-        return "both" if c in corrected else "original"
-    return "corrected"
 
 
 def confusions(rows: Iterable[Mapping[str, str]]) -> Ranking:

@@ -3,7 +3,8 @@
 **Which text belongs to which image**
 
 - ``plain``, one image a prompt: the whole text. Several: the lines that start with an image's
-  number ("1: tench", "2. goldfish", "Image 3 - hen"); other lines are passed over.
+  number ("1: tench", "2. goldfish", "Image 3 - hen"); other lines are passed over. JSON
+  with the images' numbers as keys is read as below, though it was not asked for.
 - ``json`` and ``structured``: the JSON object(s) with the images' numbers as keys, alone, in a code
   fence or amid prose, in any order; "image 1" is key 1; one enclosing object is looked through.
   Keys that are no number of an image are passed over. Broken JSON is a ``parse_error``.
@@ -125,12 +126,8 @@ def parse(text: str, finish: str, header: dict, request: dict, names: Names) -> 
     if finish == "content_filter":
         return [Answer(image, n, "content_filter") for n, image in enumerate(images, 1)]
     cut = finish == "length"
-    for stop in header["stop"]:
-        head, found, _ = text.partition(stop)
-        if found and head.strip():
-            text, cut = head, False
-    single = header["images_per_prompt"] == 1
-    if header["format"] == "plain" and single:
+    unasked = _pairs(text, cut)[0] if header["format"] == "plain" else {}
+    if header["format"] == "plain" and header["images_per_prompt"] == 1 and not unasked:
         return [_read(images[0], 1, text, cut, header, request, names)]
     if not text.strip():
         outcome = "truncated" if cut else "empty"
@@ -139,7 +136,7 @@ def parse(text: str, finish: str, header: dict, request: dict, names: Names) -> 
     if not cut and "{" not in text and refuses(text) and not numbered(text, cut)[0]:
         return [Answer(image, n, "abstain", _shown(text)) for n, image in enumerate(images, 1)]
     whole = request.get("primer", header["primer"]) + text
-    values, failed = numbered(whole, cut)
+    values, failed = _pairs(text, cut) if unasked else numbered(whole, cut)
     if 0 in values:
         values, failed = {}, "count_mismatch"
     answers = []

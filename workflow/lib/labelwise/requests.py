@@ -102,8 +102,7 @@ def make_header(
     overhead = 0 if spec["format"] == "plain" else JSON_TOKENS * (batch + 1)
     header |= {
         "max_tokens": spec["max_tokens"] * batch + overhead,
-        # A line end closes the answer to one image, but only one line of the answer to several.
-        "stop": [text for text in spec["stop"] if batch == 1 or "\n" not in text],
+        "stop": _stop(spec, batch),
         "images_per_prompt": batch,
         "order": order,
     }
@@ -115,6 +114,14 @@ def make_header(
                 f" where layout is {spec['layout']}"
             )
     return header, {"templates": templates, "variables": variables}
+
+
+def _stop(spec: dict, batch: int) -> list[str]:
+    """What ends an answer. A line end closes one line of several; one line too many closes all."""
+    if batch == 1:
+        return spec["stop"]
+    beyond = [f"\n{batch + 1}:"] if spec["format"] == "plain" else []
+    return [text for text in spec["stop"] if "\n" not in text] + beyond
 
 
 def ending(
