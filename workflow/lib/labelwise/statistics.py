@@ -15,9 +15,11 @@ import numpy as np
 from labelwise.draw import rng
 
 LEVEL = 0.95
-BLOCK = 1 << 21
-"""Counts that a thread draws at once in a bootstrap: 16 MB, whatever the number of replicates."""
+BLOCK = 1 << 19
+"""Counts that a thread draws at once in a bootstrap: 4 MB, whatever the number of replicates."""
 THREADS = 4
+RARE = 8
+"""Up to this count, a pattern is cheaper to draw one by one than as a binomial number."""
 
 
 def wilson(correct: float, n: int, level: float = LEVEL) -> tuple[float, float]:
@@ -103,8 +105,7 @@ def bootstrap(right: np.ndarray, replicates: int, seed: int = 0) -> np.ndarray:
     packed = np.ascontiguousarray(np.packbits(right, axis=1))
     keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
     _, first, counts = np.unique(keys, return_index=True, return_counts=True)
-    patterns = right[first].astype(float)
-    return _resample(counts / len(right), len(right), patterns, replicates, seed) / len(right)
+    return _resample(counts, len(right), right[first], replicates, seed) / len(right)
 
 
 def clustered(right: np.ndarray, clusters: Sequence, replicates: int, seed: int = 0) -> np.ndarray:
@@ -123,25 +124,41 @@ def clustered(right: np.ndarray, clusters: Sequence, replicates: int, seed: int 
     k = int(member.max()) + 1
     columns = [np.bincount(member, weights=column, minlength=k) for column in right.T]
     sums = np.stack([*columns, np.bincount(member, minlength=k)], axis=1)
-    drawn = _resample(np.full(k, 1 / k), k, sums, replicates, seed)
+    drawn = _resample(np.ones(k, dtype=int), k, sums, replicates, seed)
     return drawn[:, :-1] / drawn[:, -1:]
 
 
-def _resample(p: np.ndarray, n: int, values: np.ndarray, replicates: int, seed: int) -> np.ndarray:
-    """Sums of ``values`` rows over multinomial counts (n draws, probabilities p).
+def _resample(
+    counts: np.ndarray, n: int, values: np.ndarray, replicates: int, seed: int
+) -> np.ndarray:
+    """Sums of ``values`` over n draws of its rows, in proportion to ``counts`` (whole numbers).
 
-    Blocks have generators of their own, so the number of threads changes no draw.
+    How often each row is drawn is multinomial. The rows that count little are drawn as one and then
+    told apart draw by draw: the same distribution, at less than half the time. Blocks have
+    generators of their own, so the number of threads changes no draw.
     """
-    step = max(1, BLOCK // len(p))
-    starts = range(0, replicates, step)
+    order = np.argsort(-counts, kind="stable")
+    counts, values = counts[order], values[order].astype(float)
+    often = int((counts > RARE).sum())
+    few = len(counts) - often
+    rare = np.repeat(np.arange(few), counts[often:])
+    p = np.append(counts[:often], len(rare)) / counts.sum()
+    step = max(1, BLOCK // len(counts))
 
     def block(start: int) -> np.ndarray:
-        size = min(step, replicates - start)
-        drawn = rng(seed, "bootstrap", start).multinomial(n, p, size=size)
-        return drawn.astype(float) @ values
+        draw, size = rng(seed, "bootstrap", start), min(step, replicates - start)
+        drawn = draw.multinomial(n, p, size=size)
+        sums = drawn[:, :often].astype(float) @ values[:often]
+        if few:
+            total = drawn[:, often]
+            cell = rare[draw.integers(len(rare), size=total.sum())]
+            cell += np.repeat(few * np.arange(size), total)
+            each = np.bincount(cell, minlength=few * size).reshape(size, few)
+            sums += each.astype(float) @ values[often:]
+        return sums
 
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
-        return np.concatenate(list(pool.map(block, starts)))
+        return np.concatenate(list(pool.map(block, range(0, replicates, step))))
 
 
 def percentile(replicates: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
