@@ -74,7 +74,7 @@ def test_only_what_is_outside_the_list_is_mapped():
     assert [r["class"] for r in rows[3:5]] == ["2 4", ""]
     assert [r["mapped"] for r in rows] == [0, 1, 1, 1, 0, 1]
     assert rows[4].get("score") is None and rows[0].get("score") is None
-    assert embedded == ["a fish", "A rocket.", "rocket", "I don't know"]
+    assert embedded == ["a fish", "A rocket", "rocket", "I don't know"]
 
 
 def test_similarity_and_margin_are_stored():
@@ -86,7 +86,7 @@ def test_similarity_and_margin_are_stored():
 
 
 def test_each_different_text_is_embedded_once():
-    rows, embedded = mapped(["a fish", "rocket", "a fish", "a fish"])
+    rows, embedded = mapped(["a fish", "rocket", '"a fish."', "a fish"])
     assert embedded == ["a fish", "rocket"]
     assert len({r["class"] for r in rows if r["answer"] == "a fish"}) == 1
 

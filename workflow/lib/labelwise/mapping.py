@@ -10,7 +10,7 @@
   ``margin`` is the lead over the next different name.
 
 One row per repeat and image of the set, also for images that could not be read. Each different text
-is embedded once.
+is embedded once, without its harmless wrapping (see ``parsing``).
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from labelwise import classnames, prompts, records
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
-from labelwise.parsing import parse
+from labelwise.parsing import parse, unwrapped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,17 +129,19 @@ def map_rows(
         embeddings: [classes, d] float32, L2-normalised.
         embed: texts -> float32 [n, d], L2-normalised; called once, with each different text once.
     """
-    rows = [row for row in rows if row["outcome"] in MAPPED and row["answer"]]
-    if not rows:
+    said = [
+        (row, unwrapped(row["answer"])[-1])
+        for row in rows
+        if row["outcome"] in MAPPED and row["answer"]
+    ]
+    if not said:
         return
-    index: dict[str, int] = {}
-    for row in rows:
-        index.setdefault(row["answer"], len(index))
+    index = {text: i for i, text in enumerate(dict.fromkeys(text for _, text in said))}
     distinct = names.distinct()
     first = [classes[0] for _, classes in distinct]
     best, score, margin = nearest(embed(list(index)), embeddings[first])
-    for row in rows:
-        i = index[row["answer"]]
+    for row, text in said:
+        i = index[text]
         row |= {
             "class": " ".join(map(str, distinct[best[i]][1])),
             "score": f"{score[i]:.6g}",

@@ -15,7 +15,7 @@ from labelwise.parsing import parse
 from labelwise.records import dump_line
 from labelwise.rules import Rules
 from labelwise.score import read_predictions
-from labelwise.scoring import Key
+from labelwise.scoring import Judged, Key
 
 LINES = 12
 """Lines of a prompt that are shown from either end, unless all are asked for."""
@@ -77,7 +77,7 @@ def screen(
         yield f"parse     {answer.outcome}: {dump_line(answer.answer)}"
         how = f", cosine {row['score']}, margin {row['margin']}" if row["mapped"] == "1" else ""
         yield f"class     {_named(records.ids(row['class']), names)} ({mapper}{how})"
-        yield f"verdict   {_verdict(judged, request['repeat'], label_set)}"
+        yield f"verdict   {_verdict(judged, request['repeat'], label_set, key.rules.void)}"
     yield "=== labels"
     original = config["images"][images]["original"]
     for name in dict.fromkeys((original, label_set)):
@@ -90,15 +90,16 @@ def _key(label_set: str, spec: dict, image_set: dict, image: str) -> Key:
     return Key(*map(labels.read, files), Rules.of(spec), labels.pairs_of(spec), [image])
 
 
-def _verdict(judged, repeat: int, label_set: str) -> str:
+def _verdict(judged: Judged, repeat: int, label_set: str, void: str) -> str:
     if not judged.images:
         return f"left out: {', '.join(judged.left_out)}"
     words = ["wrong", "right"]
+    rule = f" (void images count as {void})" if judged.void[0] else ""
     categories = [name for name, member in judged.members.items() if member[0] and name != "A"]
     return (
         f"{words[int(judged.right[repeat, 0])]} under {label_set},"
         f" {words[int(judged.original[repeat, 0])]} under the original label;"
-        f" category {categories[-1]}"
+        f" category {categories[-1]}{rule}"
     )
 
 
