@@ -231,7 +231,9 @@ class Grid:
         """Inputs of ``map_responses`` that only a text encoder needs."""
         if self.config["mappers"].get(mapper, {}).get("kind") != "nearest":
             return {}
-        return {"embeddings": self.embeddings(mapper, self.config["protocols"][protocol]["classes"])}
+        return {
+            "embeddings": self.embeddings(mapper, self.config["protocols"][protocol]["classes"])
+        }
 
     def mapper_spec(self, mapper: str) -> str:
         """A mapper's entry as JSON; ``options`` is multiple choice's own."""

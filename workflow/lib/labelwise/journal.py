@@ -66,7 +66,9 @@ class Journal:
                 broken += 1
         self._file.truncate(good)
         if broken:
-            print(f"{self.path}: {broken} broken lines skipped; they are asked again", file=sys.stderr)
+            print(
+                f"{self.path}: {broken} broken lines skipped; they are asked again", file=sys.stderr
+            )
         return self
 
     def __exit__(

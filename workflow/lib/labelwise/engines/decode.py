@@ -147,7 +147,9 @@ def _start(model: torch.nn.Module, prefix: Prefix, rows: list[Row]) -> _Active:
 def _step(model: torch.nn.Module, prefix: Prefix, active: _Active) -> None:
     """Decode one more token of every active row."""
     active.mask = torch.nn.functional.pad(active.mask, (0, 1), value=1)
-    positions = torch.tensor([[row.next_position] for row in active.rows], device=active.mask.device)
+    positions = torch.tensor(
+        [[row.next_position] for row in active.rows], device=active.mask.device
+    )
     for row in active.rows:
         row.next_position += 1
     _forward(model, prefix, active, positions, input_ids=active.last[:, None])

@@ -1,0 +1,60 @@
+"""One file is the truth about versions; the others repeat it."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def name_of(text):
+    return re.sub(r"[-_.]+", "-", text.split("[")[0]).lower()
+
+
+def pins(lines):
+    found = {}
+    for line in lines:
+        name, equal, version = line.partition("==")
+        assert equal, f"{line}: not pinned with =="
+        found[name_of(name)] = version
+    return found
+
+
+LOCK_TEXT = (ROOT / "requirements.lock").read_text()
+LOCK = pins(re.findall(r"^([A-Za-z0-9_.\[\]-]+==[^ \\\n]+)", LOCK_TEXT, re.M))
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+DIRECT = {extra: pins(deps) for extra, deps in EXTRAS.items() if extra != "all"}
+ENVS = sorted((ROOT / "envs").glob("*.yaml"))
+
+
+def test_every_locked_package_has_hashes():
+    for block in re.split(r"\n(?=[A-Za-z])", LOCK_TEXT.split("\n", 2)[2]):
+        assert "--hash=sha256:" in block, block.split()[0]
+
+
+@pytest.mark.parametrize("extra", DIRECT)
+def test_pyproject_agrees_with_the_lock(extra):
+    assert DIRECT[extra] == {name: LOCK.get(name) for name in DIRECT[extra]}
+
+
+def test_all_is_every_extra():
+    named = re.search(r"\[(.*)\]", EXTRAS["all"][0]).group(1).split(",")
+    assert sorted(named) == sorted(DIRECT)
+
+
+@pytest.mark.parametrize("path", ENVS, ids=lambda path: path.stem)
+def test_environments_are_the_extras_of_their_name(path):
+    env = yaml.safe_load(path.read_text())
+    assert "nodefaults" in env["channels"]
+    pip = next(item["pip"] for item in env["dependencies"] if isinstance(item, dict))
+    assert pins(pip) == DIRECT[path.stem]
+
+
+def test_every_rule_names_an_environment():
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        for rule in re.split(r"\n(?=rule )", path.read_text())[1:]:
+            named = re.search(r'"\.\./\.\./envs/(\w+)\.yaml"', rule)
+            assert named and (ROOT / "envs" / f"{named.group(1)}.yaml").is_file(), rule[:40]

@@ -1,0 +1,52 @@
+"""Which files a stage depends on, and that planning stays light."""
+
+import subprocess
+import sys
+
+import pytest
+from labelwise.errors import LabelwiseError
+from labelwise.sources import LIB, code
+
+
+def names(*stages):
+    return {path.removeprefix("workflow/lib/labelwise/") for path in code(*stages)}
+
+
+def test_imports_are_followed_to_the_end():
+    assert {"infer.py", "journal.py", "prompts.py", "records.py", "errors.py"} <= names("infer")
+
+
+def test_imports_inside_functions_count():
+    assert "encoders.py" in names("mapping")
+
+
+def test_an_engine_is_a_file_of_its_own():
+    assert "engines/composed.py" not in names("infer", "engines.oracle")
+    assert "engines/decode.py" in names("infer", "engines.composed")
+
+
+def test_a_figure_does_not_depend_on_another():
+    assert "figures/encoders.py" not in names("figures.label_gain")
+    assert "figures/style.py" in names("figures.label_gain")
+
+
+def test_all_files_exist():
+    for path in code("infer", "mapping", "score", "figures.label_gain"):
+        assert (LIB.parents[1] / path).is_file()
+
+
+def test_an_unknown_stage_is_an_error():
+    with pytest.raises(LabelwiseError, match="figures/nothing.py"):
+        code("figures.nothing")
+
+
+def test_planning_imports_nothing_heavy():
+    script = (
+        "import sys, labelwise.grid, labelwise.sources, labelwise.config;"
+        "heavy = {'torch', 'pandas', 'numpy', 'transformers', 'PIL', 'yaml'} & set(sys.modules);"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={"PYTHONPATH": str(LIB)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,117 @@
+"""The promise of the workflow: what an edit reruns, and what it leaves alone."""
+
+import shutil
+
+BELOW_SCORE = {"score", "gather", "draw_figure", "typeset_table"}
+BELOW_MAP = BELOW_SCORE | {"map_responses"}
+BELOW_INFER = BELOW_MAP | {"infer"}
+
+
+def test_nothing_is_left_after_a_build(study):
+    assert study.planned() == {}
+
+
+def test_touching_every_file_reruns_nothing(study):
+    for path in study.root.rglob("*"):
+        if path.is_file() and "results" not in path.parts and ".snakemake" not in path.parts:
+            path.touch()
+    assert study.planned() == {}
+
+
+def test_a_model_that_nobody_runs_reruns_nothing(study):
+    study.edit(
+        "config/config.yaml",
+        "models:\n",
+        "models:\n  spare: {kind: control, engine: chance, seed: 9}\n",
+    )
+    assert study.planned() == {}
+
+
+def test_a_figure_module_redraws_that_figure(study):
+    study.edit("workflow/lib/labelwise/figures/label_gain.py", '"""', '"""Edited. ')
+    assert study.planned() == {"draw_figure": 3}
+
+
+def test_the_style_redraws_all_figures(study):
+    study.edit("workflow/lib/labelwise/figures/style.py", '"""', '"""Edited. ')
+    assert study.planned() == {"draw_figure": 6}
+
+
+def test_scoring_reruns_no_inference(study):
+    study.edit("workflow/lib/labelwise/scoring.py", '"""', '"""Edited. ')
+    planned = study.planned()
+    assert set(planned) == BELOW_SCORE
+
+
+def test_an_edited_label_scores_anew(study):
+    study.edit("data/demo/labels/multi.csv", "agidaiko,", "agidaiko,999 ")
+    planned = study.planned("results/figures/label_gain.pdf")
+    assert set(planned) == {"read_labels", "score", "gather", "draw_figure"}
+    assert planned["score"] == 7
+
+
+def test_a_new_label_set_asks_nothing(study):
+    study.edit(
+        "config/config.yaml", "    labels: [single, multi]", "    labels: [single, multi, more]"
+    )
+    study.edit(
+        "config/config.yaml",
+        "models:\n",
+        "  more: {format: csv, file: data/demo/labels/multi.csv, void: exclude}\nmodels:\n",
+    )
+    planned = study.planned()
+    assert set(planned) == BELOW_SCORE | {"read_labels"}
+    assert planned["score"] == 7
+
+
+def test_a_new_encoder_asks_nothing(study):
+    study.edit("config/config.yaml", "mappers: [exact]}", "mappers: [exact, glove]}")
+    planned = study.planned()
+    assert set(planned) == BELOW_MAP | {"embed_classes", "fetch_weights"}
+    assert planned["map_responses"] == 6
+
+
+def test_mapping_code_maps_anew(study):
+    study.edit("workflow/lib/labelwise/mapping.py", '"""', '"""Edited. ')
+    assert set(study.planned()) == BELOW_MAP
+
+
+def test_a_prompt_reruns_its_protocol_only(study):
+    study.edit("config/prompts/open-plain.yaml", "What is", "Which is")
+    planned = study.planned()
+    assert set(planned) == BELOW_INFER | {"write_requests"}
+    assert planned["infer"] == planned["write_requests"] == 1
+
+
+def test_a_model_reruns_alone(study):
+    study.edit("config/config.yaml", "engine: chance, seed: 1", "engine: chance, seed: 7")
+    planned = study.planned()
+    assert set(planned) == BELOW_INFER
+    assert planned["infer"] == 2
+
+
+def test_a_display_name_asks_nothing(study):
+    study.edit("config/config.yaml", "name: Guess", "name: A guess")
+    assert set(study.planned()) == {"gather", "draw_figure", "typeset_table"}
+
+
+def test_one_figure_needs_only_its_experiment(study):
+    shutil.rmtree(study.root / "results/scores")
+    planned = study.planned("results/tables/multiple_choice.tex")
+    assert planned["score"] == 2
+
+
+def test_prompts_are_written_without_a_model(study):
+    shutil.rmtree(study.root / "results/requests")
+    assert study.planned("results/requests/small/open/b1.jsonl") == {"write_requests": 1}
+
+
+def test_two_builds_give_equal_bytes(built, study):
+    shutil.rmtree(study.root / "results")
+    shutil.rmtree(study.root / ".snakemake")
+    study.build()
+    for path in sorted((built.root / "results").rglob("*")):
+        name = path.relative_to(built.root)
+        timed = {"logs", "benchmarks", "journal"} & set(name.parts) or ".meta." in name.name
+        if path.is_file() and not timed:
+            assert (study.root / name).read_bytes() == path.read_bytes(), name
