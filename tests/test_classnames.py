@@ -53,8 +53,8 @@ def test_a_name_with_commas_is_matched_as_a_whole():
 
 def test_every_name_finds_its_own_class():
     listed = classnames.load(CLEAN)
-    for match in ("exact", "relaxed"):
-        names = Names(listed, match)
+    for lax in (False, True):
+        names = Names(listed, relaxed=lax)
         for i, name in enumerate(listed):
             assert i in names.find(name.upper())
 
@@ -63,11 +63,11 @@ def test_every_name_finds_its_own_class():
 def test_laxer_forms_match_only_where_asked_for(text):
     names = ["tench", "great white shark"]
     assert Names(names).find(text) == ()
-    assert Names(names, "relaxed").find(text) != ()
+    assert Names(names, relaxed=True).find(text) != ()
 
 
 def test_a_laxer_form_of_two_names_denotes_neither():
-    names = Names(["sunglass", "sunglasses"], "relaxed")
+    names = Names(["sunglass", "sunglasses"], relaxed=True)
     assert names.find("sunglasses") == (1,)
     assert names.find("the sunglasses") == ()
 

@@ -123,7 +123,7 @@ def normal(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split()).lower()
 
 
-def relaxed(text: str) -> str:
+def relaxed_form(text: str) -> str:
     """The laxer form: also without punctuation, a leading article and plural endings."""
     words = re.sub(r"[^\w]+", " ", normal(unicodedata.normalize("NFKC", text))).split()
     if len(words) > 1 and words[0] in ("a", "an", "the"):
@@ -145,18 +145,16 @@ class Names:
 
     Args:
         names: names by class id.
-        match: ``exact`` (the paper's) or ``relaxed`` (see ``relaxed``; tried after the exact match,
-            and silent where two different names have the same relaxed form: nothing is guessed).
+        relaxed: where the exact match finds nothing, also try the laxer one (``relaxed_form``); it
+            is silent where two different names have the same laxer form: nothing is guessed.
     """
 
-    def __init__(self, names: Sequence[str], match: str = "exact"):
-        if match not in ("exact", "relaxed"):
-            raise LabelwiseError(f"mappers: match {match!r} is none of exact, relaxed")
+    def __init__(self, names: Sequence[str], relaxed: bool = False):
         self.names = list(names)
         self._exact = _index(enumerate(map(normal, names)))
         self._relaxed: dict[str, tuple[int, ...]] = {}
-        if match == "relaxed":
-            forms = _index(enumerate(map(relaxed, names)))
+        if relaxed:
+            forms = _index(enumerate(map(relaxed_form, names)))
             self._relaxed = {
                 form: classes
                 for form, classes in forms.items()
@@ -169,7 +167,7 @@ class Names:
     def find(self, text: str) -> tuple[int, ...]:
         """Ids of the classes that bear this name, ascending; ``()`` where none does."""
         found = self._exact.get(normal(text), ())
-        return found or (self._relaxed.get(relaxed(text), ()) if self._relaxed else ())
+        return found or (self._relaxed.get(relaxed_form(text), ()) if self._relaxed else ())
 
     def distinct(self) -> list[tuple[str, tuple[int, ...]]]:
         """Each different name once, with its classes, in the order of their lowest class id."""

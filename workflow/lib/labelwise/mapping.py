@@ -1,6 +1,7 @@
 """Answers to classes: parse every response; map what is outside the list if a mapper says so.
 
-- ``exact``: only what parsing found (closed world, CW); key ``match: exact | relaxed``;
+- ``exact``: only what parsing found (closed world, CW); ``relaxed: true`` for
+  the laxer match (``classnames.relaxed_form``);
 - ``options``: the same for multiple choice, where a class is that of the chosen option;
 - ``nearest``: answers outside the list and abstentions get the class whose name is nearest to the
   answer in a text-embedding space, by cosine (CW+, open world; paper 1.4 and 4.3). In-list answers
@@ -174,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"mappers: kind {kind} cannot map a {header['kind']} protocol"
             f" ({header['protocol']}); use {'options' if choice else 'exact or nearest'}"
         )
-    names = Names(classnames.read(args.classes), mapper.get("match", "exact"))
+    names = Names(classnames.read(args.classes), mapper.get("relaxed", False))
     images = records.read_csv(args.images, ("image", "status"))
     rows = predict(list(records.read_jsonl(args.responses)), header, asked, images, names)
     if kind == "nearest":

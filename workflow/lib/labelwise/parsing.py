@@ -409,7 +409,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=1, help="images in the prompt")
     parser.add_argument("--options", type=int, nargs="+", metavar="CLASS", help="choice: class ids")
     parser.add_argument("--finish", choices=("stop", "length", "content_filter"), default="stop")
-    parser.add_argument("--match", choices=("exact", "relaxed"), default="exact")
+    parser.add_argument("--relaxed", action="store_true", help="the laxer match")
     parser.add_argument("--config", default="config/config.yaml")
     args = parser.parse_args(argv)
     try:
@@ -435,7 +435,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             for letter, c in zip(string.ascii_uppercase, classes, strict=False)
         ]
     for line in _strings(sys.stdin):
-        answers = parse(line, args.finish, header, request, Names(names, args.match))
+        answers = parse(line, args.finish, header, request, Names(names, args.relaxed))
         print(dump_line([_record(answer, names) for answer in answers]), flush=True)
 
 
