@@ -36,7 +36,7 @@ def test_all_files_exist():
 
 
 def test_an_unknown_stage_is_an_error():
-    with pytest.raises(LabelwiseError, match="figures/nothing.py"):
+    with pytest.raises(LabelwiseError, match=r"figures/nothing\.py"):
         code("figures.nothing")
 
 

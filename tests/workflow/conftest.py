@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-RULES = (
-    "list_images list_classes read_labels fetch_weights write_requests infer classify predict confuse"
-    " embed_classes map_responses score gather draw_figure typeset_table"
-).split()
+RULES = frozenset(
+    """list_images list_classes read_labels fetch_weights write_requests infer classify predict
+    confuse embed_classes map_responses score gather draw_figure typeset_table""".split()
+)
 
 
 class Study:

@@ -1,7 +1,7 @@
 """The experiments that a config declares, as the files that hold their results (stdlib only).
 
-Nothing heavy may be imported here: every Snakemake process, and on a cluster every job, imports this
-module to parse the workflow. All names are checked here, before any job starts.
+Nothing heavy may be imported here: every Snakemake process, and on a cluster every job, imports
+this module to parse the workflow. All names are checked here, before any job starts.
 """
 
 import difflib
@@ -301,7 +301,7 @@ class Grid:
         return f"results/labels/{self.config['images'][images]['original']}.csv"
 
     def describe(self, experiment: str) -> str:
-        """What tables and figures call the models, protocols and mappers of an experiment (JSON)."""
+        """Names and kinds of an experiment's models, protocols and mappers, as JSON."""
         found: dict[str, dict[str, Any]] = {"models": {}, "protocols": {}, "mappers": {}}
         for point in self.points_of[experiment]:
             model = self.config["models"][point.run.model]

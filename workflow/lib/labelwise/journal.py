@@ -52,7 +52,7 @@ class Journal:
         except Timeout:
             print(f"{self.path}: another process has it open; waiting", file=sys.stderr, flush=True)
             self._lock.acquire()
-        self._file = open(self.path, "ab+")  # noqa: SIM115 (closed in __exit__)
+        self._file = open(self.path, "ab+")
         self._file.seek(0)
         good = broken = 0
         for line in self._file:

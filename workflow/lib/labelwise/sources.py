@@ -5,7 +5,7 @@ file, and a checkout, which only touches files, reruns nothing.
 """
 
 import ast
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from labelwise.errors import LabelwiseError
@@ -22,7 +22,7 @@ def _file(module: str) -> Path | None:
     return None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _imports(module: str) -> frozenset[str]:
     """Modules of ours that a module imports, at its top or inside functions."""
     tree = ast.parse((LIB / _file(module)).read_text(encoding="utf-8"))
@@ -35,7 +35,7 @@ def _imports(module: str) -> frozenset[str]:
     return frozenset(name for name in found if name.startswith("labelwise") and _file(name))
 
 
-@lru_cache(maxsize=None)
+@cache
 def code(*stages: str) -> list[str]:
     """Files of ``labelwise.<stage>`` and of all modules of ours that they import, however deep."""
     todo, seen = {f"labelwise.{stage}" for stage in stages}, set()

@@ -1,4 +1,4 @@
-"""Composed multimodal LLM: a classifier's view of an image as soft visual tokens of a language model.
+"""Composed multimodal LLM: a classifier's view as soft visual tokens of a language model.
 
 A supervised classifier looks at the image. Its most likely classes, weighted by their renormalised
 probabilities, mix the language model's own input embeddings of the class names into a few visual
