@@ -136,6 +136,15 @@ def test_random_distractors_are_redrawn_per_repeat_and_seed():
     assert ask() == ask()
 
 
+def test_ids_of_another_class_set_are_errors():
+    with pytest.raises(LabelwiseError, match="image i: label 40 is not among the 40 classes"):
+        ask(original=40)
+    with pytest.raises(LabelwiseError, match="image i: label 99 is not among"):
+        ask(corrected=(99,))
+    with pytest.raises(LabelwiseError, match="a hard distractor, 77 is not among"):
+        ask(ranking=lambda c: [77])
+
+
 def test_too_few_classes():
     with pytest.raises(LabelwiseError, match="only 2 of 4 options can be made from 3 classes"):
         Scheme(NAMES[:3]).options("i", 0, (1,))

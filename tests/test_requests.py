@@ -1,8 +1,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
-from labelwise import prompts, records, requests
+from labelwise import embed_classes, prompts, records, requests
 from labelwise.errors import LabelwiseError
 
 PROMPTS = Path(__file__).parents[1] / "config" / "prompts"
@@ -126,6 +127,8 @@ def test_missing_labels_and_bad_orders():
         make(choice())
     with pytest.raises(LabelwiseError, match="image image-05: has no original label"):
         make(choice(), original={i: 0 for i in IMAGES if i != "image-05"})
+    with pytest.raises(LabelwiseError, match="needs corrected labels: give --corrected"):
+        make(choice(true=["original", "corrected"]), original=ORIGINAL)
     with pytest.raises(LabelwiseError, match="'random' is none of"):
         make(spec(), 5, "random")
     with pytest.raises(LabelwiseError, match="a choice question holds one image, not 5"):
@@ -184,6 +187,18 @@ def test_stage_reads_labels_and_confusions_for_questions(files):
             assert roles.get("original") == 0
         else:
             assert roles["corrected"] in (5, 6)
+
+
+def test_stage_reads_embeddings_for_questions(files):
+    path = files / "names.npz"
+    vectors = np.eye(30, dtype=np.float32) + np.roll(np.eye(30, dtype=np.float32), 1, axis=1)
+    embed_classes.write(path, NAMES, vectors / 2**0.5)
+    entry = choice(distractors={"from": "nearest", "mapper": "minilm"})
+    out = stage(files, entry, "--original", str(files / "original.csv"), "--embeddings", str(path))
+    for request in requests.read(out)[1]:
+        label = ORIGINAL[request["images"][0]]
+        shown = {option["class"] for option in request["options"]}
+        assert {label, (label - 1) % 30, (label + 1) % 30} < shown
 
 
 def test_stage_says_what_is_missing(files, capsys):

@@ -86,6 +86,7 @@ class Scheme:
         Raises:
             LabelwiseError: there are fewer allowed classes than places.
         """
+        self._check(f"image {image}: label", (original, *corrected))
         true = self._true(image, original, corrected)
         chosen = list(true)
         names = {normal(self.names[c]) for c in chosen}
@@ -97,6 +98,7 @@ class Scheme:
             for c in candidates:
                 if places <= 0:
                     return
+                self._check("a hard distractor,", (c,))
                 if c not in banned and normal(self.names[c]) not in names:
                     banned.add(c)
                     names.add(normal(self.names[c]))
@@ -121,6 +123,14 @@ class Scheme:
             {"letter": letter, "class": c, "name": self.names[c], "role": roles[c]}
             for letter, c in zip(string.ascii_uppercase, order, strict=False)
         ]
+
+    def _check(self, what: str, classes: Iterable[int]) -> None:
+        for c in classes:
+            if not 0 <= c < len(self.names):
+                raise LabelwiseError(
+                    f"{what} {c} is not among the {len(self.names)} classes of the protocol;"
+                    " give it the class names that the labels and distractors are of"
+                )
 
     def _true(self, image: str, original: int, corrected: Sequence[int]) -> list[int]:
         """One class per true option, merged (rules 1 to 3)."""

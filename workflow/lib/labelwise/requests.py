@@ -220,6 +220,8 @@ def make(
         raise LabelwiseError(
             f"protocols: {protocol}: a choice question holds one image, not {batch}"
         )
+    if choice and "corrected" in spec["true"] and corrected is None:
+        raise LabelwiseError(f"protocols: {protocol}: needs corrected labels: give --corrected")
     header, context = make_header(protocol, spec, names, batch, order)
     yield header
     asked = batches(images, batch, order, original)
