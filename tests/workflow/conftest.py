@@ -11,8 +11,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = frozenset(
-    """list_images list_classes read_labels fetch_weights write_requests infer classify predict
-    confuse embed_classes map_responses score gather draw_figure typeset_table""".split()
+    rule
+    for path in (ROOT / "workflow/rules").glob("*.smk")
+    for rule in re.findall(r"^rule (\w+):", path.read_text(), re.M)
 )
 
 

@@ -6,6 +6,7 @@ rule embed_classes:
     input:
         classes="results/classes/{classes}.csv",
         weights=lambda w: GRID.weights_of("encoders", config["mappers"][w.mapper]["encoder"]),
+        templates=lambda w: GRID.templates(w.mapper),
         code=code("embed_classes"),
     output:
         "results/embeddings/{mapper}/{classes}.npz",
@@ -18,10 +19,10 @@ rule embed_classes:
     threads: 2
     params:
         mapper=lambda w: GRID.mapper_spec(w.mapper),
-        encoder=lambda w: GRID.encoder_spec(w.mapper),
+        encoder=lambda w: GRID.encoder_options(w.mapper),
     shell:
         "python -m labelwise.embed_classes --classes {input.classes} --mapper {params.mapper:q}"
-        " --encoder {params.encoder:q} --out {output} 2>&1 | tee {log} >&2"
+        " {params.encoder} --out {output} 2>&1 | tee {log} >&2"
 
 
 rule map_responses:
@@ -45,7 +46,7 @@ rule map_responses:
         model=GRID.names("models", GRID.writers()),
     params:
         mapper=lambda w: GRID.mapper_spec(w.mapper),
-        encoder=lambda w: GRID.encoder_option(w.mapper),
+        encoder=lambda w: GRID.encoder_options(w.mapper),
         more=options("embeddings"),
     shell:
         "python -m labelwise.mapping {input.responses} --requests {input.requests}"

@@ -212,6 +212,7 @@ class Grid:
                 inputs["confusions"] = (
                     f"results/confusions/{source.get('images', images)}/{source['model']}.csv"
                 )
+            inputs["equivalents"] = self._pairs(entry.get("equivalents", "paper"))
             if source["from"] == "nearest":
                 inputs["embeddings"] = self.embeddings(source["mapper"], entry["classes"])
         if batch(batching)[1].startswith("same-class"):
@@ -231,9 +232,11 @@ class Grid:
         """Inputs of ``map_responses`` that only a text encoder needs."""
         if self.config["mappers"].get(mapper, {}).get("kind") != "nearest":
             return {}
-        return {
-            "embeddings": self.embeddings(mapper, self.config["protocols"][protocol]["classes"])
-        }
+        classes = self.config["protocols"][protocol]["classes"]
+        found = {"embeddings": self.embeddings(mapper, classes)}
+        if templates := self.templates(mapper):
+            found["templates"] = templates[0]
+        return found
 
     def mapper_spec(self, mapper: str) -> str:
         """A mapper's entry as JSON; ``options`` is multiple choice's own."""
@@ -241,19 +244,25 @@ class Grid:
             return json.dumps({"kind": OPTIONS})
         return self.spec("mappers", mapper)
 
-    def encoder_spec(self, mapper: str) -> str:
-        """The entry of a mapper's text encoder as JSON, with its name; '' where it has none."""
+    def encoder_options(self, mapper: str) -> str:
+        """How a stage is told a mapper's text encoder and its cache; '' where it has none."""
         name = self.config["mappers"].get(mapper, {}).get("encoder")
-        return json.dumps({"name": name, **self.config["encoders"][name]}) if name else ""
+        if name is None:
+            return ""
+        spec = json.dumps({"name": name, **self.config["encoders"][name]}, sort_keys=True)
+        return f"--encoder {shlex.quote(spec)} --cache results/journal/embeddings/{name}.sqlite"
 
-    def encoder_option(self, mapper: str) -> str:
-        """How the mapping stage is told the text encoder; '' where there is none."""
-        spec = self.encoder_spec(mapper)
-        return f"--encoder {shlex.quote(spec)}" if spec else ""
+    def templates(self, mapper: str) -> list[str]:
+        """The file with a mapper's templates, where it names one."""
+        choice = self.config["mappers"].get(mapper, {}).get("templates", "none")
+        return [] if choice in ("none", "clip-80", "clip-7") else [choice]
 
     def equivalents(self, labels: str) -> list[str]:
         """The file with the equivalent classes of a label set."""
-        choice = self.config["labels"][labels].get("equivalents", "paper")
+        return self._pairs(self.config["labels"][labels].get("equivalents", "paper"))
+
+    @staticmethod
+    def _pairs(choice: str) -> list[str]:
         if choice == "paper":
             return ["config/equivalents/paper.csv"]
         return [] if choice in ("none", "dataset") else [choice]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from labelwise import classnames, images, prompts, provenance, records, requests
+from labelwise import classnames, images, prompts, provenance, records
 from labelwise.engines.base import Engine, Question, Run
 from labelwise.errors import LabelwiseError, cli
 from labelwise.journal import Journal, key
@@ -106,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
 
     started = time.time()
     spec = json.loads(args.model)
-    header, asked = requests.read(args.requests)
+    header, asked = prompts.read(args.requests)
     labels = {}
     if args.labels:
         table = records.read_csv(args.labels, records.LABELS)
