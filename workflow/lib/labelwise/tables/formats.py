@@ -1,0 +1,64 @@
+"""Closed world by form of the answer and order of the list (the paper's Table 14)."""
+
+from labelwise.selection import Run, by_model, corrected
+from labelwise.tables.style import (
+    ACCURACIES,
+    Column,
+    Panel,
+    Row,
+    Table,
+    cell,
+    command,
+    deltas,
+    how_scored,
+    model_groups,
+    not_run,
+    panel_title,
+)
+
+COLUMNS = (*ACCURACIES, Column("A", "oop", "Unusable"))
+
+
+def build(runs: list[Run]) -> Table:
+    """Exact-match accuracy of the closed-world and all-labels protocols of an experiment."""
+    panels, shown, several = [], [], False
+    for (images, labels), group in corrected(runs).items():
+        rows: list[Row] = []
+        for own in by_model(group).values():
+            asked = [run for run in own if run.task in ("CW", "all") and run.kind != "classify"]
+            of_model = [_row(run) for run in sorted(asked, key=_order)]
+            for row in of_model[1:]:
+                deltas(row, of_model[0])
+            several = several or len(of_model) > 1
+            rows += of_model
+        shown += [row.run for row in rows]
+        panels.append(
+            Panel(panel_title(images, labels), ("Protocol", "Answer"), COLUMNS, model_groups(rows))
+        )
+    return Table(
+        "formats",
+        runs[0].experiment,
+        "Do the form of the answer and the order of the class list change the result?",
+        "Accuracy in percent with the whole class list in the prompt and exact matching; behind each"
+        " number the difference in percentage points from the model's first row (the experiment holds"
+        " no interval for it). An answer to a protocol that asks for all classes is right if one of"
+        f" them is. Unusable: answers without a class of the list. {how_scored(shown)}"
+        if several
+        else "",
+        panels if several else [],
+        "" if several else not_run(runs, "second closed-world protocol of one model"),
+    )
+
+
+def _order(run: Run) -> tuple[bool, bool, str]:
+    """Names first, then ids, then all labels."""
+    return run.kind == "all", run.answer != "name", run.protocol
+
+
+def _row(run: Run) -> Row:
+    answer = f"all {run.answer}s" if run.kind == "all" else run.answer
+    return Row(((run.protocol, ""), (answer, "")), run, [cell(run, column) for column in COLUMNS])
+
+
+if __name__ == "__main__":
+    command(build)
