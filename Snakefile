@@ -34,15 +34,17 @@ localrules:
     scores,
     figures,
     tables,
+    oop,
     fetch_weights,
 
 
 rule all:
-    """Make every figure and table of the study."""
+    """Make every figure, table and analysis of the study."""
     default_target: True
     input:
-        rules_targets("figures"),
-        rules_targets("tables"),
+        shown("figures"),
+        shown("tables"),
+        GRID.oop,
 
 
 rule responses:
@@ -57,13 +59,19 @@ rule scores:
         GRID.scores,
 
 
+rule oop:
+    """Analyse the answers outside the class list of every closed-world run."""
+    input:
+        GRID.oop,
+
+
 rule figures:
     """Draw all figures, in all formats."""
     input:
-        rules_targets("figures"),
+        shown("figures"),
 
 
 rule tables:
     """Typeset all tables, in all formats."""
     input:
-        rules_targets("tables"),
+        shown("tables"),

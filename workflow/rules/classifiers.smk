@@ -14,10 +14,10 @@ rule classify:
         "results/logs/classify/{images}/{model}.log",
     benchmark:
         "results/benchmarks/classify/{images}/{model}.jsonl"
-    conda:
-        "../../envs/inference.yaml"
     wildcard_constraints:
         model=GRID.names("models", GRID.classifiers()),
+    conda:
+        "../../envs/inference.yaml"
     threads: 2
     resources:
         gpu=lambda w: config["models"][w.model].get("gpus", 0),
@@ -43,10 +43,10 @@ rule predict:
         "results/logs/predict/{images}/{model}.log",
     benchmark:
         "results/benchmarks/predict/{images}/{model}.jsonl"
-    conda:
-        "../../envs/inference.yaml"
     wildcard_constraints:
         model=GRID.names("models", GRID.classifiers()),
+    conda:
+        "../../envs/inference.yaml"
     params:
         model=lambda w: GRID.spec("models", w.model),
         logits=lambda w, input: input.get("logits", ""),
@@ -60,7 +60,7 @@ rule confuse:
     """Count which classes a classifier takes for which, by the original labels."""
     input:
         logits="results/logits/{images}/{model}.npz",
-        labels=lambda w: GRID.confuse_labels(w.images),
+        labels=lambda w: GRID.original(w.images),
         code=code("confuse"),
     output:
         "results/confusions/{images}/{model}.csv",
@@ -68,10 +68,10 @@ rule confuse:
         "results/logs/confuse/{images}/{model}.log",
     benchmark:
         "results/benchmarks/confuse/{images}/{model}.jsonl"
-    conda:
-        "../../envs/inference.yaml"
     wildcard_constraints:
         model=GRID.names("models", GRID.classifiers()),
+    conda:
+        "../../envs/inference.yaml"
     shell:
         "python -m labelwise.confuse {input.logits} --labels {input.labels} --out {output}"
         " 2>&1 | tee {log} >&2"

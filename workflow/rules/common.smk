@@ -52,7 +52,7 @@ wildcard_constraints:
     ext="pdf|png|svg",
 
 
-def rules_targets(kind):
+def shown(kind):
     """All files of the figures or tables that the config names."""
     ext = {"figures": ("pdf", "png", "svg"), "tables": ("csv", "tex", "html")}[kind]
     return [f"results/{kind}/{name}.{suffix}" for name in config[kind] for suffix in ext]

@@ -44,10 +44,10 @@ rule infer:
         "results/logs/infer/{images}/{model}/{protocol}/{batching}.log",
     benchmark:
         "results/benchmarks/infer/{images}/{model}/{protocol}/{batching}.jsonl"
-    conda:
-        "../../envs/inference.yaml"
     wildcard_constraints:
         model=GRID.names("models", GRID.writers()),
+    conda:
+        "../../envs/inference.yaml"
     threads: lambda w: 1 if config["models"][w.model]["engine"] in CONTROLS else 8
     resources:
         gpu=lambda w: config["models"][w.model].get("gpus", 0),

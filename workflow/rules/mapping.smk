@@ -40,10 +40,10 @@ rule map_responses:
         "results/logs/map_responses/{images}/{model}/{protocol}/{batching}/{mapper}.log",
     benchmark:
         "results/benchmarks/map_responses/{images}/{model}/{protocol}/{batching}/{mapper}.jsonl"
-    conda:
-        "../../envs/inference.yaml"
     wildcard_constraints:
         model=GRID.names("models", GRID.writers()),
+    conda:
+        "../../envs/inference.yaml"
     params:
         mapper=lambda w: GRID.mapper_spec(w.mapper),
         encoder=lambda w: GRID.encoder_options(w.mapper),

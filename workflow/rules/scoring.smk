@@ -6,7 +6,7 @@ rule score:
     input:
         predictions="results/predictions/{images}/{model}/{protocol}/{batching}/{mapper}.csv",
         labels="results/labels/{labels}.csv",
-        original=lambda w: GRID.confuse_labels(w.images),
+        original=lambda w: GRID.original(w.images),
         images="results/images/{images}.csv",
         equivalents=lambda w: GRID.equivalents(w.labels),
         code=code("score"),
@@ -16,10 +16,10 @@ rule score:
         "results/logs/score/{images}/{model}/{protocol}/{batching}/{mapper}/{labels}.log",
     benchmark:
         "results/benchmarks/score/{images}/{model}/{protocol}/{batching}/{mapper}/{labels}.jsonl"
-    conda:
-        "../../envs/paper.yaml"
     wildcard_constraints:
         protocol=GRID.names("protocols", [*config["protocols"], CLASSIFY]),
+    conda:
+        "../../envs/paper.yaml"
     params:
         spec=lambda w: GRID.score_spec(**w),
     shell:
@@ -46,3 +46,30 @@ rule gather:
     shell:
         "python -m labelwise.gather {input.scores} --experiment {wildcards.experiment}"
         " --describe {params.describe:q} --out {output} 2>&1 | tee {log} >&2"
+
+
+rule analyse_oop:
+    """Tell apart the answers outside the class list, and count those an encoder maps rightly."""
+    input:
+        unpack(lambda w: GRID.other_names(w.protocol)),
+        exact="results/predictions/{images}/{model}/{protocol}/{batching}/exact.csv",
+        mapped="results/predictions/{images}/{model}/{protocol}/{batching}/{mapper}.csv",
+        labels="results/labels/{labels}.csv",
+        original=lambda w: GRID.original(w.images),
+        images="results/images/{images}.csv",
+        classes=lambda w: GRID.classes(w.protocol),
+        equivalents=lambda w: GRID.equivalents(w.labels),
+        code=code("oop"),
+    output:
+        "results/oop/{images}/{model}/{protocol}/{batching}/{mapper}/{labels}.csv",
+    log:
+        "results/logs/analyse_oop/{images}/{model}/{protocol}/{batching}/{mapper}/{labels}.log",
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        spec=lambda w: GRID.spec("labels", w.labels),
+        more=options("others"),
+    shell:
+        "python -m labelwise.oop {input.exact} --mapped {input.mapped} --images {input.images}"
+        " --labels {input.labels} --original {input.original} --classes {input.classes}"
+        " {params.more} --spec {params.spec:q} --out {output} 2>&1 | tee {log} >&2"

@@ -1,6 +1,6 @@
 """Random draws that depend on nothing but what they are for.
 
-A generator is keyed by (seed, purpose, ids): sharding, resuming or reordering files changes no draw.
+A generator is keyed by (seed, purpose, ids), so sharding, resuming or reordering changes no draw.
 """
 
 import hashlib

@@ -109,6 +109,16 @@ class Grid:
             }
         )
 
+    @property
+    def oop(self) -> list[str]:
+        """Files of the out-of-list analysis: every closed-world run with every text encoder."""
+        return [
+            f"results/oop/{point.run.path}/{point.mapper}/{point.labels}.csv"
+            for point in self.points
+            if self.config["protocols"].get(point.run.protocol, {}).get("kind") == "closed"
+            and self.config["mappers"][point.mapper]["kind"] == "nearest"
+        ]
+
     # names
 
     def names(self, kind: str, chosen: Iterable[str] | None = None) -> str:
@@ -201,7 +211,7 @@ class Grid:
     def request_inputs(self, images: str, protocol: str, batching: str) -> dict[str, Any]:
         """Inputs of ``write_requests``: those of the protocol's kind and the batching's order."""
         entry = self.config["protocols"][protocol]
-        original = f"results/labels/{self.config['images'][images]['original']}.csv"
+        original = self.original(images)
         inputs: dict[str, Any] = {}
         if entry["kind"] == "choice":
             source = entry.get("distractors", {"from": "random"})
@@ -218,6 +228,15 @@ class Grid:
         if batch(batching)[1].startswith("same-class"):
             inputs["original"] = original
         return inputs
+
+    def other_names(self, protocol: str) -> dict[str, str]:
+        """Another known name set, told apart among the answers outside the list (Table 16)."""
+        entry = self.config["protocols"][protocol]
+        return (
+            {"others": f"results/classes/{entry['other_names']}.csv"}
+            if "other_names" in entry
+            else {}
+        )
 
     def control_labels(self, model: str) -> dict[str, str]:
         """The label set that a control looks at."""
@@ -254,7 +273,10 @@ class Grid:
 
     def templates(self, mapper: str) -> list[str]:
         """The file with a mapper's templates, where it names one."""
-        choice = self.config["mappers"].get(mapper, {}).get("templates", "none")
+        return self._templates(self.config["mappers"].get(mapper, {}).get("templates", "none"))
+
+    @staticmethod
+    def _templates(choice: str) -> list[str]:
         return [] if choice in ("none", "clip-80", "clip-7") else [choice]
 
     def equivalents(self, labels: str) -> list[str]:
@@ -300,13 +322,13 @@ class Grid:
             inputs["embeddings"] = self.embeddings(entry["mapper"], entry["class_names"])
             inputs["classes"] = f"results/classes/{entry['class_names']}.csv"
         if entry["engine"] == "knn":
-            inputs["labels"] = f"results/labels/{self.config['images'][images]['original']}.csv"
+            inputs["labels"] = self.original(images)
         if entry["engine"] == "file":
             inputs = {"file": entry["file"]}
         return inputs
 
-    def confuse_labels(self, images: str) -> str:
-        """The label set that confusions are counted by."""
+    def original(self, images: str) -> str:
+        """File of the original labels of an image set."""
         return f"results/labels/{self.config['images'][images]['original']}.csv"
 
     def describe(self, experiment: str) -> str:
@@ -380,6 +402,14 @@ class Grid:
             ):
                 if key in entry:
                     self._known(kind, entry[key], f"{where}: {key}")
+        for kind, key, files in (
+            ("labels", "equivalents", self._pairs),
+            ("protocols", "equivalents", self._pairs),
+            ("mappers", "templates", self._templates),
+        ):
+            for name, entry in config[kind].items():
+                for file in files(entry.get(key, "none")):
+                    self._there(file, f"{kind}: {name}: {key}")
         for name, entry in config["mappers"].items():
             if name in (ARGMAX, OPTIONS):
                 raise LabelwiseError(f"config: mappers: {name!r} is reserved; choose another name")
@@ -390,7 +420,9 @@ class Grid:
             if name == CLASSIFY:
                 raise LabelwiseError(f"config: {where}: the name is reserved; choose another")
             self._there(entry["prompt"], f"{where}: prompt")
-            self._known("class_names", entry["classes"], f"{where}: classes")
+            for key in ("classes", "other_names"):
+                if key in entry:
+                    self._known("class_names", entry[key], f"{where}: {key}")
             if "corrected" in entry:
                 self._known("labels", entry["corrected"], f"{where}: corrected")
             elif "corrected" in entry.get("true", ()):

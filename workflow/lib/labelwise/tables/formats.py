@@ -39,10 +39,11 @@ def build(runs: list[Run]) -> Table:
         "formats",
         runs[0].experiment,
         "Do the form of the answer and the order of the class list change the result?",
-        "Accuracy in percent with the whole class list in the prompt and exact matching; behind each"
-        " number the difference in percentage points from the model's first row (the experiment holds"
-        " no interval for it). An answer to a protocol that asks for all classes is right if one of"
-        f" them is. Unusable: answers without a class of the list. {how_scored(shown)}"
+        "Accuracy in percent with the whole class list in the prompt and exact matching; behind"
+        " each number the difference in percentage points from the model's first row (the"
+        " experiment holds no interval for it). An answer to a protocol that asks for all classes"
+        " is right if one of them is. Unusable: answers without a class of the list."
+        f" {how_scored(shown)}"
         if several
         else "",
         panels if several else [],
