@@ -1,10 +1,14 @@
-"""The configuration's shape: every fault becomes one line that names the key and the fix."""
+"""The configuration's shape: checked with one line a fault, and explained in one page.
 
+``python -m labelwise.config SCHEMA --out config/README.md`` writes the page from the schema.
+"""
+
+import argparse
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from labelwise.errors import LabelwiseError
+from labelwise.errors import LabelwiseError, cli
 
 
 def check(config: Mapping[str, Any], schema: Mapping[str, Any], file: str) -> None:
@@ -38,3 +42,63 @@ def _say(error: Any) -> str:
     if error.validator == "pattern" and "description" in error.schema:
         return f"{value!r} is not {error.schema['description']}"
     return error.message
+
+
+def page(schema: Mapping[str, Any]) -> str:
+    """The schema as Markdown: every section, every key, its values and meaning."""
+    lines = ["# The configuration", "", schema["description"], ""]
+    for name, section in schema["properties"].items():
+        lines += [f"## `{name}`", "", section["description"], ""]
+        entry = section["additionalProperties"]
+        lines += ["| key | values | meaning |", "|---|---|---|"]
+        lines += list(_rows(entry, schema["$defs"]))
+        lines += [""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _rows(entry: Mapping[str, Any], defs: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in entry["properties"].items():
+        shown = _resolved(value, defs)
+        values = "name" if value.get("$ref", "").endswith("/id") else _values(shown, defs)
+        required = " (required)" if key in entry.get("required", ()) else ""
+        meaning = str(value.get("description", "")).replace("|", "\\|")
+        yield f"| `{above}{key}`{required} | {values} | {meaning} |"
+        below = _resolved(shown.get("items", {}), defs)
+        for inner, path in ((shown, f"{above}{key}."), (below, f"{above}{key}[].")):
+            if "properties" in inner:
+                yield from _rows(inner, defs, path)
+
+
+def _resolved(value: Mapping[str, Any], defs: Mapping[str, Any]) -> Mapping[str, Any]:
+    return defs[value["$ref"].rsplit("/", 1)[1]] if "$ref" in value else value
+
+
+def _values(value: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
+    if "enum" in value:
+        return ", ".join(f"`{choice}`" for choice in value["enum"])
+    if value.get("type") == "array":
+        if value["items"].get("$ref", "").endswith("/id"):
+            return "list of names"
+        return f"list of {_values(_resolved(value['items'], defs), defs)}"
+    if "pattern" in value and "description" in value:
+        return "text" if "/" in value["pattern"] else str(value["description"])
+    return str(value.get("type", ""))
+
+
+@cli
+def main(argv: list[str] | None = None) -> None:
+    """Write the page that explains every key."""
+    import yaml
+
+    from labelwise.records import write_text
+
+    parser = argparse.ArgumentParser(prog="python -m labelwise.config", description=main.__doc__)
+    parser.add_argument("schema", help="workflow/schemas/config.schema.yaml")
+    parser.add_argument("--out", required=True, help="config/README.md")
+    args = parser.parse_args(argv)
+    with open(args.schema, encoding="utf-8") as file:
+        write_text(args.out, page(yaml.safe_load(file)))
+
+
+if __name__ == "__main__":
+    main()
