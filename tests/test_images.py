@@ -221,3 +221,15 @@ def test_demo_reads_the_photographs_of_the_wheel():
     found = images.find("demo", {"source": "demo"})
     assert found["foolbox-00"] == "weights:foolbox/foolbox/data/imagenet_00_243.jpg"
     assert images.read(images.path(found["foolbox-10"])).size == (1024, 683)
+
+
+def test_a_class_list_may_be_a_file(tmp_path):
+    file = tmp_path / "classes.txt"
+    file.write_text("# kept\n1\n\n3  # three\n")
+    found = {"a": "a.jpg", "b": "b.jpg", "c": "c.jpg"}
+    labels = {"a": [1], "b": [2], "c": [3, 2]}
+    assert images.choose(found, {"classes": str(file)}, labels) == ["a", "c"]
+    assert images.choose(found, {"classes": [1, 3]}, labels) == ["a", "c"]
+    file.write_text("1\nx2\n")
+    with pytest.raises(LabelwiseError, match=r"line 2: 'x2' is no class id"):
+        images.choose(found, {"classes": str(file)}, labels)

@@ -82,7 +82,8 @@ def _values(value: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
         return f"list of {_values(_resolved(value['items'], defs), defs)}"
     if "pattern" in value and "description" in value:
         return "text" if "/" in value["pattern"] else str(value["description"])
-    return str(value.get("type", ""))
+    kinds = value.get("type", "")
+    return " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
 
 
 @cli

@@ -7,6 +7,7 @@ this module to parse the workflow. All names are checked here, before any job st
 import difflib
 import itertools
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -85,7 +86,7 @@ class Grid:
     """
 
     def __init__(self, config: Mapping[str, Any], locked: Iterable[str] = ()) -> None:
-        self.config = config
+        self.config = {**config, "images": _with_folders(config["images"])}
         self.locked = frozenset(locked)
         self._check_entries()
         self.points_of = {
@@ -181,6 +182,8 @@ class Grid:
         inputs: dict[str, Any] = {}
         if entry["source"] != "folder":
             inputs["table"] = entry.get("file", "data/demo/photos.csv")
+        if isinstance(entry.get("classes"), str):
+            inputs["classes"] = entry["classes"]
         if entry["source"] == "demo":
             inputs["weights"] = "results/weights/foolbox.json"
         if any(entry.get(key) for key in ("labelled", "classes", "per_class")):
@@ -368,7 +371,7 @@ class Grid:
 
     def _check_entries(self) -> None:
         """Every name inside an entry is defined, and every file or folder given is there."""
-        config = self.config
+        config: Mapping[str, Any] = self.config
         for name, entry in config["images"].items():
             where = f"images: {name}"
             self._known("labels", entry["original"], f"{where}: original")
@@ -376,6 +379,8 @@ class Grid:
                 self._there(entry["folder"], f"{where}: folder", folder=True)
             if "file" in entry:
                 self._there(entry["file"], f"{where}: file")
+            if isinstance(entry.get("classes"), str):
+                self._there(entry["classes"], f"{where}: classes")
         for kind in ("labels", "class_names"):
             for name, entry in config[kind].items():
                 if "file" in entry:
@@ -488,3 +493,17 @@ class Grid:
                 sizes, chosen.get("orders", ["shuffled-s0"]), chosen.get("mappers", [OPTIONS])
             ):
                 yield protocol, batching(size, order), mapper
+
+
+def _with_folders(images: Mapping[str, Any]) -> dict[str, Any]:
+    """Image sets with the environment variables of their folders filled in."""
+    filled = {}
+    for name, entry in images.items():
+        folder = os.path.expandvars(os.path.expanduser(entry.get("folder", "")))
+        if "$" in folder:
+            raise LabelwiseError(
+                f"config: images: {name}: folder: {entry['folder']} is not set; export it as the"
+                " folder with the images"
+            )
+        filled[name] = {**entry, "folder": folder} if folder else entry
+    return filled

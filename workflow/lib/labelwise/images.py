@@ -203,17 +203,16 @@ def choose(
             ``seed``, so that another class or image moves no other draw.
         labels: image id to class ids.
     """
-    kept = list(found)
+    kept, classes = list(found), class_list(spec)
     if spec.get("labelled") or "classes" in spec or "per_class" in spec:
         kept = [image for image in kept if image in labels]
-    if "classes" in spec:
-        wanted = set(spec["classes"])
-        kept = [image for image in kept if wanted & set(labels[image])]
+    if classes is not None:
+        kept = [image for image in kept if classes & set(labels[image])]
     if "per_class" in spec:
-        wanted = set(spec.get("classes", range(10**6)))
+        wanted = range(10**6) if classes is None else classes
         of_class: dict[int, list[str]] = {}
         for image in kept:
-            for label in wanted & set(labels[image]):
+            for label in set(labels[image]).intersection(wanted):
                 of_class.setdefault(label, []).append(image)
         seed = spec.get("seed", 0)
         drawn = {
@@ -223,6 +222,29 @@ def choose(
         }
         kept = [image for image in kept if image in drawn]
     return kept
+
+
+def class_list(spec: Mapping[str, Any]) -> set[int] | None:
+    """The class ids of ``classes``: a list, or a file with one id a line; None where not given.
+
+    Raises:
+        LabelwiseError: no such file, or a line that is no id.
+    """
+    given = spec.get("classes")
+    if not isinstance(given, str):
+        return None if given is None else set(given)
+    try:
+        lines = Path(given).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise LabelwiseError(f"{given}: {error.strerror} (images: classes)") from None
+    found = set()
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip()
+        if text and not (text.isascii() and text.isdigit()):
+            raise LabelwiseError(f"{given}: line {number}: {text!r} is no class id")
+        if text:
+            found.add(int(text))
+    return found
 
 
 def table(name: str, spec: Mapping[str, Any], labels: str | Path | None) -> list[dict[str, Any]]:
