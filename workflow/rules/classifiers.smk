@@ -18,7 +18,7 @@ rule classify:
         model=GRID.names("models", GRID.classifiers()),
     conda:
         "../../envs/inference.yaml"
-    threads: 2
+    threads: 1
     resources:
         gpu=lambda w: config["models"][w.model].get("gpus", 0),
         mem=lambda w: config["models"][w.model].get("memory", "4GB"),

@@ -15,7 +15,7 @@ sys.path.insert(0, str(LIB))
 
 from labelwise.config import check
 from labelwise.errors import LabelwiseError
-from labelwise.grid import BATCHING, CLASSIFY, CONTROLS, Grid, batch
+from labelwise.grid import BATCHING, CLASSIFY, Grid, batch
 from labelwise.sources import code
 
 CONFIG = str(workflow.configfiles[-1]) if workflow.configfiles else "--config"

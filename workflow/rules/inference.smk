@@ -48,7 +48,7 @@ rule infer:
         model=GRID.names("models", GRID.writers()),
     conda:
         "../../envs/inference.yaml"
-    threads: lambda w: 1 if config["models"][w.model]["engine"] in CONTROLS else 8
+    threads: lambda w: 8 if config["models"][w.model].get("gpus") else 1
     resources:
         gpu=lambda w: config["models"][w.model].get("gpus", 0),
         mem=lambda w: config["models"][w.model].get("memory", "4GB"),

@@ -16,7 +16,7 @@ rule embed_classes:
         "results/benchmarks/embed_classes/{mapper}/{classes}.jsonl"
     conda:
         "../../envs/inference.yaml"
-    threads: 2
+    threads: 1
     params:
         mapper=lambda w: GRID.mapper_spec(w.mapper),
         encoder=lambda w: GRID.encoder_options(w.mapper),

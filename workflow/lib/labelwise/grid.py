@@ -20,7 +20,6 @@ from labelwise.sources import LIB
 CLASSIFIERS = ("timm", "open_clip", "conse", "knn", "file")
 """Engines of models that score classes; all others write text."""
 
-CONTROLS = ("oracle", "chance")
 DISPLAY = ("name", "kind")
 """Keys of a model's entry that only tables and figures read."""
 
