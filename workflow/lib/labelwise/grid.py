@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from labelwise import servers
 from labelwise.errors import LabelwiseError
 from labelwise.sources import LIB
 
@@ -25,6 +26,9 @@ DISPLAY = ("name", "kind")
 
 CLASSIFY, ARGMAX, OPTIONS = "classify", "argmax", "options"
 """Protocol and mapper of classifiers, and the mapper of multiple choice: they are no choice."""
+
+PRIMER = re.compile(r"^primer:(?!\s*(?:\"\"|'')?\s*$)", re.M)
+"""A prompt file that starts the model's answer."""
 
 ORDER = r"(?:shuffled-s\d+|same-class-s\d+|sorted)"
 BATCHING = rf"b1|b(?:[2-9]|[1-9]\d+)-{ORDER}"
@@ -472,8 +476,17 @@ class Grid:
             return
         if "protocols" not in chosen:
             raise LabelwiseError(f"config: {where}: protocols: say what {model} is asked")
+        served = self.config["models"][model]["engine"] == "openai"
+        if served:
+            servers.check(self.config["models"][model], f"config: models: {model}")
         for protocol in chosen["protocols"]:
             self._known("protocols", protocol, f"{where}: protocols")
+            prompt = self.config["protocols"][protocol]["prompt"]
+            if served and PRIMER.search(Path(prompt).read_text(encoding="utf-8")):
+                raise LabelwiseError(
+                    f"config: {where}: protocols: {protocol}: {prompt} starts the answer (primer),"
+                    f" which chat completions cannot; give {model} a prompt without one"
+                )
             choice = self.config["protocols"][protocol]["kind"] == "choice"
             if choice and "mappers" in chosen:
                 raise LabelwiseError(

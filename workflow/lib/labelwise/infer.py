@@ -5,11 +5,13 @@ whose answers are all known is not even loaded.
 """
 
 import argparse
+import dataclasses
 import hashlib
 import importlib
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,12 +28,15 @@ def load(spec: dict[str, Any], run: Run) -> Engine:
     return importlib.import_module(f"labelwise.engines.{spec['engine']}").Model(spec, run)
 
 
-def questions(header: dict, asked: list[dict], files: dict[str, str]) -> Iterator[Question]:
+def questions(
+    header: dict, asked: list[dict], files: dict[str, str], key_of: dict[int, str]
+) -> Iterator[Question]:
     """The prompts of a requests file, with the files of their images."""
     for request in asked:
         prompt = prompts.render(header, request)
         paths = tuple(images.path(files[image]) for image in request["images"])
-        yield Question(request["request"], prompt, request, paths)
+        number = request["request"]
+        yield Question(number, prompt, request, paths, key_of[number])
 
 
 def keys(spec: dict, header: dict, asked: list[dict], digests: dict[str, str]) -> dict[int, str]:
@@ -64,12 +69,20 @@ def infer(
     facts: dict[str, Any] = {"asked": len(todo), "replayed": len(asked) - len(todo)}
     fresh: dict[int, dict[str, Any]] = {}
     if todo:
+        paid = (known.get(key, {}).get("facts", {}) for key in key_of.values())
+        run = dataclasses.replace(
+            run,
+            state=journal.path.with_suffix(".batches.json"),
+            spent=sum(told.get("cost_usd", 0.0) for told in paid),
+        )
         engine = engine_class(spec, run)
         n_images = sum(len(request["images"]) for request in todo)
         what = f"{run.header['protocol']}, {len(todo)} requests, {n_images} images"
-        answers = engine.answer(questions(run.header, todo, files))
+        answers = engine.answer(questions(run.header, todo, files, key_of))
         for answer in progress(answers, len(todo), what):
             entry = {"text": answer.text, "finish": answer.finish, "usage": answer.usage}
+            if answer.facts:
+                entry["facts"] = answer.facts
             fresh[answer.id] = entry
             if engine_class.journalled:
                 journal.add(key_of[answer.id], entry)
@@ -81,11 +94,15 @@ def infer(
         if entry is None:
             raise LabelwiseError(f"the engine {spec['engine']} left request {number} unanswered")
         responses.append({"request": number, "text": entry["text"], "finish": entry["finish"]})
-    usages = [(fresh.get(n) or known[k]).get("usage", {}) for n, k in key_of.items()]
+    entries = [fresh.get(n) or known[k] for n, k in key_of.items()]
+    usages = [entry.get("usage", {}) for entry in entries]
     facts["tokens"] = {
         name: sum(usage.get(name, 0) for usage in usages)
         for name in sorted({name for usage in usages for name in usage})
     }
+    if told := [entry["facts"] for entry in entries if "facts" in entry]:
+        facts["cost_usd"] = round(sum(fact.get("cost_usd", 0.0) for fact in told), 9)
+        facts["answered_by"] = Counter(" ".join(fact["by"]) for fact in told)
     return responses, facts
 
 

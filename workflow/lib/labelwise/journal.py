@@ -21,7 +21,10 @@ from labelwise.records import dump_line
 EPOCH = 1
 """Raise it when our own code changes what a model is shown without changing the key's parts."""
 
-RESOURCES = {"name", "kind", "gpus", "tensor_batch", "concurrency", "max_cost_usd", "price"}
+RESOURCES = {"name", "kind", "gpus", "memory", "tensor_batch"} | {
+    *("base_url", "key_env", "concurrency", "attempt_timeout", "total_timeout"),
+    *("max_images", "batch", "batch_requests", "price", "max_cost_usd"),
+}
 """Keys of a model's entry that do not change what it is asked: machines, names and money."""
 
 

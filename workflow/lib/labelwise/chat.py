@@ -1,0 +1,176 @@
+"""Chat completions: a question as the request that is sent, and the reply as an answer.
+
+The system text, with the class list, comes first and is the same bytes in every request of a run,
+so that servers which cache prefixes find it. Images go as they lie on disk, never re-encoded.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from labelwise import servers
+from labelwise.engines.base import Question
+from labelwise.errors import LabelwiseError
+
+MAGIC = (
+    ("image/jpeg", 0, b"\xff\xd8\xff"),
+    ("image/png", 0, b"\x89PNG\r\n\x1a\n"),
+    ("image/gif", 0, b"GIF8"),
+    ("image/webp", 8, b"WEBP"),
+    ("image/bmp", 0, b"BM"),
+    ("image/tiff", 0, b"II*\x00"),
+    ("image/tiff", 0, b"MM\x00*"),
+    ("image/jp2", 4, b"jP  "),
+    ("image/avif", 4, b"ftypavif"),
+)
+"""MIME types, and the bytes at some place of a file that tell them."""
+
+PROVIDER_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+ENUM_VALUES, ENUM_CHARACTERS = 1000, 15_000
+"""The provider's limits of one enum in a schema."""
+
+STOPS = 4
+"""How many stop strings the provider takes; answers are cut at all of them here."""
+
+
+def data_url(file: Path, provider: bool) -> str:
+    """The bytes of an image file as a data URL; its content decides the type, not its suffix."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise LabelwiseError(f"{file}: unreadable image: {error.strerror or error}") from None
+    kind = next((kind for kind, at, magic in MAGIC if data.startswith(magic, at)), "")
+    if not kind or (provider and kind not in PROVIDER_TYPES):
+        raise LabelwiseError(
+            f"{file}: servers take no {kind or 'file of this kind'}; the provider takes"
+            f" {', '.join(PROVIDER_TYPES)}"
+        )
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def schema(
+    spec: Mapping[str, Any], header: Mapping[str, Any], names: Sequence[str], question: Question
+) -> dict[str, Any] | None:
+    """The JSON schema to enforce, or None.
+
+    ``structured: enum`` (the default) adds the class names, or the letters of the options, as one
+    enum in ``$defs`` that every image's value refers to, unless it is beyond the provider's limits
+    (1,000 values, 15,000 characters); ``schema`` keeps the types alone; ``none`` sends no schema,
+    for servers that take none.
+    """
+    wanted, plain = spec.get("structured", "enum"), question.prompt.schema
+    if plain is None or wanted == "none":
+        return None
+    values = _enum(header, names, question) if wanted == "enum" else []
+    size = sum(len(str(value)) for value in values)
+    if not values or len(values) > ENUM_VALUES or size > ENUM_CHARACTERS:
+        return plain
+    kind = "integer" if header["answer"] == "id" else "string"
+    refer: dict[str, Any] = {"$ref": "#/$defs/label"}
+    if header["kind"] == "all":
+        refer = {"type": "array", "items": refer}
+    return {
+        **plain,
+        "properties": dict.fromkeys(plain["properties"], refer),
+        "$defs": {"label": {"type": kind, "enum": values}},
+    }
+
+
+def _enum(header: Mapping[str, Any], names: Sequence[str], question: Question) -> list[Any]:
+    if header["kind"] == "choice":
+        letters = header["answer"] == "letter"
+        return [o["letter"] for o in question.request["options"]] if letters else []
+    if header["kind"] == "open":
+        return []
+    return list(range(len(names))) if header["answer"] == "id" else list(dict.fromkeys(names))
+
+
+def cache_key(spec: Mapping[str, Any], header: Mapping[str, Any]) -> str:
+    """What routes requests with one prefix to one cache: a hash of model and system text."""
+    return hashlib.sha256(f"{spec['model']}\n{header['system']}".encode()).hexdigest()[:32]
+
+
+def body(
+    spec: Mapping[str, Any], header: Mapping[str, Any], names: Sequence[str], question: Question
+) -> dict[str, Any]:
+    """The body of one request to ``/chat/completions``."""
+    provider = servers.is_provider(spec)
+    files = iter(question.files)
+    content: list[dict[str, Any]] = []
+    for kind, text in question.prompt.user:
+        if kind == "image":
+            image = {"url": data_url(next(files), provider), "detail": spec.get("detail", "high")}
+            content.append({"type": "image_url", "image_url": image})
+        else:
+            content.append({"type": "text", "text": text})
+    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    if question.prompt.system:
+        messages.insert(0, {"role": "system", "content": question.prompt.system})
+    limit = "max_completion_tokens" if provider else "max_tokens"
+    sent = {
+        "model": spec["model"],
+        "messages": messages,
+        "temperature": 0,
+        "seed": spec.get("seed", 0),
+        limit: header["max_tokens"],
+        "prompt_cache_key": cache_key(spec, header),
+    }
+    if header["stop"]:
+        sent["stop"] = header["stop"][:STOPS]
+    if found := schema(spec, header, names, question):
+        form = {"name": "labels", "strict": True, "schema": found}
+        sent["response_format"] = {"type": "json_schema", "json_schema": form}
+    return sent
+
+
+class Unusable(Exception):
+    """A reply that is no chat completion: broken JSON, or nothing in it."""
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """A reply's JSON, checked to be a chat completion."""
+    try:
+        return checked(json.loads(data))
+    except ValueError:
+        raise Unusable("a reply that is no JSON") from None
+
+
+def checked(reply: Any) -> dict[str, Any]:
+    """A reply, if it holds a choice with a message."""
+    try:
+        reply["choices"][0]["message"].get("content")
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise Unusable("a reply that is no chat completion") from None
+    return reply
+
+
+def answer(reply: Mapping[str, Any], stops: Sequence[str]) -> tuple[str, str]:
+    """Text and ``finish`` of a reply. What a model says in place of an answer is its text."""
+    choice = reply["choices"][0]
+    message = choice["message"]
+    text = message.get("content") or message.get("refusal") or ""
+    cuts = [text.find(stop) for stop in stops if stop in text]
+    finish = choice.get("finish_reason")
+    return (
+        text[: min(cuts)] if cuts else text,
+        finish if finish in ("length", "content_filter") else "stop",
+    )
+
+
+def usage(reply: Mapping[str, Any]) -> dict[str, int]:
+    """Tokens of the prompt, those of them that were cached, and of the answer."""
+    told = reply.get("usage") or {}
+    cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    return {
+        "prompt": told.get("prompt_tokens") or 0,
+        "cached": cached,
+        "completion": told.get("completion_tokens") or 0,
+    }
+
+
+def who(reply: Mapping[str, Any]) -> list[str]:
+    """The returned model name and fingerprint, '' for what the server does not tell."""
+    return [reply.get("model") or "", reply.get("system_fingerprint") or ""]
