@@ -1,0 +1,174 @@
+"""What the runs of a configuration will cost, before anything is sent.
+
+The prompts are the real ones: requests files that are missing are written first (no model is asked
+for that). Answers that the journal has are not counted again. How tokens are estimated is said in
+``labelwise.money``; an answer counts with all the tokens it may have, and ``no cache`` is what the
+run costs where no prefix is found in the provider's cache.
+"""
+
+import argparse
+import copy
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from labelwise import infer, money, prompts, records, servers, weights
+from labelwise.errors import LabelwiseError, cli
+from labelwise.grid import Grid, Run
+
+
+class Estimate(NamedTuple):
+    """One run: its requests, those still to ask, their tokens and USD, and the limit."""
+
+    run: Run
+    requests: int
+    left: int
+    images: int
+    prompt: int
+    completion: int
+    usd: float
+    uncached: float
+    spent: float
+    limit: float | None
+
+
+def requests_file(run: Run) -> str:
+    """Where the requests of a run are."""
+    return f"results/requests/{run.images}/{run.protocol}/{run.batching}.jsonl"
+
+
+def known(run: Run) -> dict[str, Any]:
+    """Journalled answers of a run, by key."""
+    path = Path(f"results/journal/{run.path}.jsonl")
+    found = {}
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+                found[entry["key"]] = entry
+            except (ValueError, KeyError):
+                continue  # cut off by a kill: asked again
+    return found
+
+
+def estimate(run: Run, spec: Mapping[str, Any]) -> Estimate:
+    """Estimated tokens and USD of what a run still has to ask."""
+    header, asked = prompts.read(requests_file(run))
+    rows = {
+        r["image"]: r for r in records.read_csv(f"results/images/{run.images}.csv", records.IMAGES)
+    }
+    sent = {key: value for key, value in spec.items() if key not in ("name", "kind")}
+    key_of = infer.keys(sent, header, asked, {name: row["sha256"] for name, row in rows.items()})
+    answered = known(run)
+    left = [request for request in asked if key_of[request["request"]] not in answered]
+    tokens = []
+    for request in left:
+        sizes = ((int(rows[i]["width"]), int(rows[i]["height"])) for i in request["images"])
+        tokens.append(money.prompt_tokens(spec, prompts.render(header, request), sizes))
+    spent = sum(
+        answered[key].get("facts", {}).get("cost_usd", 0.0)
+        for key in key_of.values()
+        if key in answered
+    )
+    return Estimate(
+        run,
+        len(asked),
+        len(left),
+        sum(len(request["images"]) for request in left),
+        sum(tokens),
+        len(left) * header["max_tokens"],
+        money.expected(spec, header, tokens),
+        sum(money.usd(spec, n, 0, header["max_tokens"]) for n in tokens),
+        spent,
+        spec.get("max_cost_usd"),
+    )
+
+
+def write_requests(config: Mapping[str, Any], runs: Sequence[Run]) -> None:
+    """Write the requests files that are missing, by the workflow."""
+    missing = sorted({requests_file(run) for run in runs if not Path(requests_file(run)).exists()})
+    if not missing:
+        return
+    print(f"writing {len(missing)} requests files", file=sys.stderr, flush=True)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump(config, file)
+        file.flush()
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nolock", "--quiet", "all"]
+        command += ["--configfile", file.name, "--", *missing]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise LabelwiseError(f"requests cannot be written: {said[-1] if said else 'snakemake'}")
+
+
+def table(estimates: Sequence[Estimate]) -> str:
+    """The estimates on a screen, one a line, and their sum."""
+    head = ("run", "requests", "to ask", "images", "prompt tok", "answer tok")
+    head += ("USD", "no cache", "spent", "limit")
+    rows = [head]
+    for e in estimates:
+        limit = "missing" if e.limit is None else f"{e.limit:.2f}"
+        counts = (e.requests, e.left, e.images, e.prompt, e.completion)
+        sums = (f"{e.usd:.4f}", f"{e.uncached:.4f}", f"{e.spent:.4f}")
+        rows.append((e.run.path, *map(str, counts), *sums, limit))
+    total = [f"{sum(e[i] for e in estimates)}" for i in range(1, 6)]
+    total += [f"{sum(e[i] for e in estimates):.4f}" for i in (6, 7, 8)]
+    rows.append(("all", *total, ""))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+@cli
+def main(argv: Sequence[str] | None = None) -> None:
+    """``python -m labelwise.cost --configfile config/config.yaml``: an estimate a run."""
+    parser = argparse.ArgumentParser(prog="python -m labelwise.cost", description=__doc__)
+    parser.add_argument("--configfile", default="config/config.yaml")
+    args = parser.parse_args(argv)
+    try:
+        config = yaml.safe_load(Path(args.configfile).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LabelwiseError(f"{args.configfile}: no such file") from None
+    except yaml.YAMLError as error:
+        said = " ".join(str(error).split())
+        raise LabelwiseError(f"{args.configfile}: not YAML: {said}") from None
+    served = {
+        name: entry for name, entry in config["models"].items() if entry["engine"] == "openai"
+    }
+    planned = copy.deepcopy(config)
+    for entry in planned["models"].values():
+        if entry["engine"] == "openai" and servers.is_paid(entry):
+            entry.setdefault("max_cost_usd", 0)  # the limit is what this command helps to choose
+    grid = Grid(planned, yaml.safe_load(weights.LOCK.read_text(encoding="utf-8")))
+    runs = sorted({point.run for point in grid.points if point.run.model in served})
+    paid = [run for run in runs if servers.is_paid(served[run.model])]
+    if free := sorted({run.model for run in runs} - {run.model for run in paid}):
+        print(f"no price, so nothing to pay: {', '.join(free)}")
+    if not paid:
+        print("no run asks a paid server")
+        return
+    write_requests(planned, paid)
+    estimates = [estimate(run, served[run.model]) for run in paid]
+    print(table(estimates))
+    for name in sorted({run.model for run in paid}):
+        entry = served[name]
+        price = entry["price"]
+        rates = ", ".join(f"{key} {price[key]:g}" for key in price if key != "date")
+        half = f" times {money.BATCH:g} (Batch API)" if entry.get("batch") else ""
+        print(f"{name}: USD per million tokens: {rates}{half}, of {price['date']}")
+    if any(e.limit is None for e in estimates):
+        print("set max_cost_usd (of one run) in the model's entry; without it nothing is sent")
+
+
+if __name__ == "__main__":
+    main()
