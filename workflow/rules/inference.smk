@@ -57,7 +57,7 @@ rule infer:
         model=lambda w: GRID.spec("models", w.model),
         axes=lambda w: json.dumps(dict(w), sort_keys=True),
         journal="results/journal/{images}/{model}/{protocol}/{batching}.jsonl",
-        more=options("labels"),
+        more=options("labels", "weights"),
     shell:
         "python -m labelwise.infer {input.requests} --images {input.images}"
         " --classes {input.classes} {params.more} --model {params.model:q} --axes {params.axes:q}"

@@ -156,17 +156,17 @@ class Grid:
         """Files that say which weights a model or encoder has fetched."""
         entry = self.config[kind][name]
         found = [entry[key] for key in ("weights", "vision", "language") if key in entry]
-        if "hf" in entry:
+        if "hf" in entry or "folder" in entry:
             found.append(name)
         return [f"results/weights/{weights}.json" for weights in found]
 
     def weights(self) -> str:
-        """A wildcard constraint: locked names, and models and encoders of a hub."""
+        """A wildcard constraint: locked names, and models and encoders of a hub or a folder."""
         hub = [
             name
             for kind in ("models", "encoders")
             for name, entry in self.config[kind].items()
-            if "hf" in entry
+            if "hf" in entry or "folder" in entry
         ]
         return self.names("weights", [*self.locked, *hub])
 
@@ -174,9 +174,9 @@ class Grid:
         """How the stage that fetches weights is told what a hub's name stands for."""
         for kind in ("models", "encoders"):
             entry = self.config[kind].get(weights, {})
-            if "hf" in entry:
-                spec = json.dumps({key: entry[key] for key in ("hf", "revision")})
-                return f"--spec {shlex.quote(spec)}"
+            spec = {key: entry[key] for key in ("hf", "revision", "folder") if key in entry}
+            if spec:
+                return f"--spec {shlex.quote(json.dumps(spec))}"
         return ""
 
     def image_inputs(self, images: str) -> dict[str, Any]:

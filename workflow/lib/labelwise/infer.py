@@ -63,8 +63,7 @@ def infer(
     """Responses in the order of the requests, and what it took to get them."""
     files = {row["image"]: row["file"] for row in rows}
     key_of = keys(spec, run.header, asked, {row["image"]: row["sha256"] for row in rows})
-    engine_class = importlib.import_module(f"labelwise.engines.{spec['engine']}").Model
-    known = journal.answers if engine_class.journalled else {}
+    known = journal.answers
     todo = [r for r in asked if key_of[r["request"]] not in known]
     facts: dict[str, Any] = {"asked": len(todo), "replayed": len(asked) - len(todo)}
     fresh: dict[int, dict[str, Any]] = {}
@@ -75,7 +74,7 @@ def infer(
             state=journal.path.with_suffix(".batches.json"),
             spent=sum(told.get("cost_usd", 0.0) for told in paid),
         )
-        engine = engine_class(spec, run)
+        engine = load(spec, run)
         n_images = sum(len(request["images"]) for request in todo)
         what = f"{run.header['protocol']}, {len(todo)} requests, {n_images} images"
         answers = engine.answer(questions(run.header, todo, files, key_of))
@@ -84,7 +83,7 @@ def infer(
             if answer.facts:
                 entry["facts"] = answer.facts
             fresh[answer.id] = entry
-            if engine_class.journalled:
+            if engine.journalled:
                 journal.add(key_of[answer.id], entry)
         facts["engine"] = engine.describe()
     responses = []
@@ -106,6 +105,10 @@ def infer(
     return responses, facts
 
 
+def _sha256(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
 @cli
 def main(argv: list[str] | None = None) -> None:
     """Command line of the stage ``infer``."""
@@ -115,6 +118,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--classes", required=True, help="class names (CSV)")
     parser.add_argument("--labels", help="label set, for controls only (CSV)")
     parser.add_argument("--model", required=True, help="the model's entry as JSON")
+    parser.add_argument("--weights", nargs="*", default=[], help="records of its weights (JSON)")
     parser.add_argument("--axes", default="{}", help="names for the record, as JSON")
     parser.add_argument("--journal", required=True, help="journal of answers (JSON lines)")
     parser.add_argument("--out", required=True, help="responses (JSON lines)")
@@ -123,6 +127,8 @@ def main(argv: list[str] | None = None) -> None:
 
     started = time.time()
     spec = json.loads(args.model)
+    if args.weights:  # part of the key: other weights under the same name are another model
+        spec["weights_sha256"] = [_sha256(path) for path in args.weights]
     header, asked = prompts.read(args.requests)
     labels = {}
     if args.labels:
@@ -133,8 +139,8 @@ def main(argv: list[str] | None = None) -> None:
     with Journal(args.journal) as journal:
         responses, facts = infer(spec, run, asked, rows, journal)
     records.write_jsonl(args.out, responses)
-    digest = hashlib.sha256(Path(args.requests).read_bytes()).hexdigest()
-    facts |= {"axes": json.loads(args.axes), "model": spec, "requests_sha256": digest}
+    facts |= {"axes": json.loads(args.axes), "model": spec}
+    facts["requests_sha256"] = _sha256(args.requests)
     records.write_json(args.meta, provenance.meta(started, **facts))
     print(
         f"asked {facts['asked']}, replayed {facts['replayed']}, {time.time() - started:.1f} s",

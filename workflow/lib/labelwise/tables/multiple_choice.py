@@ -64,7 +64,7 @@ def _caption(runs: list[Run]) -> str:
 
 
 def _row(run: Run) -> Row:
-    options = f"{run.choice_true.replace('+', ' or ')} + {run.choice_from}"
+    options = f"{run.choice_true.replace('+', ' and ')} + {run.choice_from}"
     stub = (options, "") if run.kind == "choice" else ("all class names (CW)", "")
     repeats = f"{run.repeats} repeats" if run.repeats > 1 else ""
     return Row((stub, (run.answer, repeats)), run, [cell(run, column) for column in COLUMNS])
