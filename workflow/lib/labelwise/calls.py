@@ -192,8 +192,8 @@ class Caller:
         except openai.APIConnectionError as error:
             why = type(error.__cause__).__name__ if error.__cause__ else "connection error"
             raise Again(f"connection lost ({why})", 0, True) from None
-        except chat.Unusable as error:
-            raise Again(str(error), 0, True) from None
+        except (chat.Unusable, json.JSONDecodeError):
+            raise Again("a reply that is no chat completion", 0, True) from None
         except openai.APIStatusError as error:
             raise self._judge(error) from None
         except openai.OpenAIError as error:

@@ -6,7 +6,6 @@ so that servers which cache prefixes find it. Images go as they lie on disk, nev
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,19 +126,15 @@ def body(
 
 
 class Unusable(Exception):
-    """A reply that is no chat completion: broken JSON, or nothing in it."""
-
-
-def parse(data: bytes) -> dict[str, Any]:
-    """A reply's JSON, checked to be a chat completion."""
-    try:
-        return checked(json.loads(data))
-    except ValueError:
-        raise Unusable("a reply that is no JSON") from None
+    """A reply that is no chat completion."""
 
 
 def checked(reply: Any) -> dict[str, Any]:
-    """A reply, if it holds a choice with a message."""
+    """A reply's JSON, if it holds a choice with a message.
+
+    Raises:
+        Unusable: it does not.
+    """
     try:
         reply["choices"][0]["message"].get("content")
     except (KeyError, IndexError, TypeError, AttributeError):

@@ -14,7 +14,7 @@ from typing import Any
 
 from labelwise import chat, money, servers
 from labelwise.batches import Batches
-from labelwise.calls import Caller, Filtered
+from labelwise.calls import Caller, Filtered, dumps
 from labelwise.engines.base import Answer, Question, Run
 from labelwise.errors import LabelwiseError
 
@@ -138,10 +138,10 @@ class Model:
             await meter.reserve(question.id, estimate, self.header["max_tokens"])
 
         async def send() -> Answer:
-            reply = await self.caller.client.chat.completions.with_raw_response.create(
-                **self.body(question)
+            reply = await self.caller.client.post(
+                "/chat/completions", cast_to=object, content=dumps(self.body(question))
             )
-            found = chat.parse(reply.http_response.content)
+            found = chat.checked(reply)
             if meter is None:
                 return self.read(question, found, None)
             cost = await meter.settle(question.id, estimate, chat.usage(found))
