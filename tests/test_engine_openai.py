@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,8 @@ def test_a_prompt_that_starts_the_answer_is_refused(study, capsys):
         ({"model": "gpt-4o-2024-08-06", "price": PRICE}, "max_cost_usd is missing"),
         ({"model": "m", "base_url": "http://h/v1", "price": PRICE}, "max_cost_usd is missing"),
         ({"model": "m", "base_url": "http://me:secret@h/v1"}, "OPENAI_API_KEY"),
+        ({"model": "m", "base_url": "$NO_SUCH_SERVER"}, "NO_SUCH_SERVER is not set"),
+        ({"model": "m", "base_url": "localhost:8000"}, "not an http address"),
     ],
 )
 def test_entries_that_drift_leak_or_spend_are_refused(monkeypatch, spec, said):
@@ -233,6 +236,10 @@ def test_dated_snapshots_with_price_and_limit_are_taken(monkeypatch, model):
 def test_other_servers_may_call_models_as_they_like(monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:8000/v1")
     servers.check({"model": "Qwen/Qwen3-VL-8B-Instruct"}, "models: x")
+    monkeypatch.setenv("SERVER", "http://node7:8000/v1")
+    entry = {"model": "m", "base_url": "$SERVER"}
+    servers.check(entry, "models: x")
+    assert servers.base_url(entry) == "http://node7:8000/v1"
 
 
 # answers and faults
@@ -359,6 +366,22 @@ def test_a_429_halves_the_window():
     for _ in range(10):
         limiter.answered()
     assert 10.9 < limiter.window < 11.1
+
+
+@pytest.mark.parametrize(
+    "headers, seconds",
+    [
+        ({}, 0),
+        ({"retry-after": "3"}, 3),
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"retry-after": "soon"}, 0),
+        ({"retry-after": "Mon, 01 Jan 2024 00:00:00 GMT"}, 0),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date(headers, seconds):
+    assert calls.retry_after(headers) == seconds
+    soon = {"retry-after": formatdate(time.time() + 60, usegmt=True)}
+    assert 55 < calls.retry_after(soon) <= 60
 
 
 def test_order_of_arrival_changes_nothing(tmp_path):

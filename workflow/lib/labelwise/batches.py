@@ -72,6 +72,9 @@ class Batches:
             for batch in waiting:
                 if batch["step"] != "planned" and self.meter:
                     self.meter.reserved |= self._bounds(batch)
+            if waiting:
+                n = len(self.left)
+                print(f"{len(waiting)} batches with {n} requests", file=sys.stderr, flush=True)
             while waiting:
                 for batch in waiting:
                     await self._send(batch)

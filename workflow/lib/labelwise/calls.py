@@ -226,7 +226,7 @@ class Caller:
 
     def clean(self, text: str) -> str:
         """A server's message on one line, without the key and without images."""
-        text = " ".join(text.replace(self.key, "***").split())
+        text = " ".join(text.replace(self.key, "***" if len(self.key) > 4 else self.key).split())
         text = re.sub(r"data:image\S*", "[image]", text)
         return re.sub(r"\b(sk|hf)[-_][\w*.-]{6,}", "***", text)[:200]
 

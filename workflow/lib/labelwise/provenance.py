@@ -7,7 +7,16 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-PACKAGES = ("labelwise", "snakemake", "torch", "transformers", "timm", "open_clip_torch", "numpy")
+PACKAGES = (
+    "labelwise",
+    "snakemake",
+    "torch",
+    "transformers",
+    "timm",
+    "open_clip_torch",
+    "openai",
+    "numpy",
+)
 
 
 def _git(*command: str) -> str:

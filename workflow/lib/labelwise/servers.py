@@ -19,8 +19,12 @@ TOTAL_TIMEOUT = 900.0
 
 
 def base_url(spec: Mapping[str, Any]) -> str:
-    """Where a model is served: its entry, else ``OPENAI_BASE_URL``, else the provider."""
-    return spec.get("base_url") or os.environ.get("OPENAI_BASE_URL") or PROVIDER
+    """Where a model is served: its entry, else ``OPENAI_BASE_URL``, else the provider.
+
+    Environment variables in the entry (``$SERVER``) are filled in.
+    """
+    given = os.path.expandvars(spec.get("base_url", ""))
+    return given or os.environ.get("OPENAI_BASE_URL") or PROVIDER
 
 
 def is_provider(spec: Mapping[str, Any]) -> bool:
@@ -46,7 +50,12 @@ def check(spec: Mapping[str, Any], where: str) -> None:
         LabelwiseError: an alias instead of a dated snapshot at the provider; a password in the URL;
             a paid model without price or without ``max_cost_usd``.
     """
-    parts = urlsplit(base_url(spec))
+    url = base_url(spec)
+    if url.startswith("$"):
+        raise LabelwiseError(
+            f"{where}: base_url: {url} is not set; export it as the server's address"
+        )
+    parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise LabelwiseError(f"{where}: base_url: not an http address, such as {PROVIDER}")
     if parts.username or parts.password or parts.query:
