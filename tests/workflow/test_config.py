@@ -5,7 +5,7 @@ import yaml
 from labelwise.config import check
 from labelwise.errors import LabelwiseError
 from labelwise.grid import Grid
-from workflow.conftest import ROOT
+from conftest import ROOT
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 LOCKED = yaml.safe_load((ROOT / "config/weights.lock.yaml").read_text())
@@ -171,7 +171,7 @@ def test_another_config_replaces_the_default(study):
     [
         ("data/demo/labels/multi.csv", "agidaiko,", "agidaiko,1000 ", "results/labels/multi.csv",
          ["multi.csv", "1000", "agidaiko", "0..999"]),
-        ("data/demo/labels/multi.csv", "alpaca,", "agidaiko,", "results/labels/multi.csv",
+        ("data/demo/labels/multi.csv", "alpakas,", "agidaiko,", "results/labels/multi.csv",
          ["multi.csv", "agidaiko", "twice"]),
         ("images.csv", "agidaiko,", "adjustable-wrench,", "results/images/small.csv",
          ["adjustable-wrench", "images: small"]),
