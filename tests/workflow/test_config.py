@@ -5,7 +5,7 @@ import yaml
 from labelwise.config import check
 from labelwise.errors import LabelwiseError
 from labelwise.grid import Grid
-from conftest import ROOT
+from study import ROOT
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 LOCKED = yaml.safe_load((ROOT / "config/weights.lock.yaml").read_text())
@@ -24,6 +24,7 @@ def config():
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("config/*.yaml")), ids=lambda path: path.name)
 def test_every_shipped_config_is_valid(path, monkeypatch):
+    monkeypatch.setenv("IMAGENET_VAL", str(ROOT / "data/demo/photos"))
     if "lock" not in path.name:
         grid = plan(yaml.safe_load(path.read_text()), monkeypatch)
         assert grid.points
@@ -200,3 +201,9 @@ def test_an_unreadable_image_is_one_line_or_counted(study):
     study.build(table)
     scores = (study.root / "results/scores/small/oracle/open/b1/exact/single.json").read_text()
     assert '"image_error": 1' in scores
+
+
+def test_the_papers_config_asks_for_the_folder_of_imagenet(monkeypatch):
+    monkeypatch.delenv("IMAGENET_VAL", raising=False)
+    with pytest.raises(LabelwiseError, match=r"images: imagenet-625x50: folder: \$IMAGENET_VAL"):
+        plan(yaml.safe_load((ROOT / "config/paper.yaml").read_text()), monkeypatch)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 from labelwise import records
+from study import ROOT, copy
 from tiny_served import make
-from workflow.conftest import ROOT, copy
 
 KEY = "sk-canary-of-a-real-server"
 
