@@ -589,3 +589,20 @@ def test_killed_at_any_step_no_batch_is_lost_or_made_twice(study, moment, monkey
         found = study.run(fake, batch=True)
         assert len(found) == 6 and len(fake.batches) == 1
         assert fake.requests == []
+
+
+def test_a_key_that_is_none_is_not_repeated(study, monkeypatch, capsys):
+    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\nX: y")
+    with Fake() as fake:
+        assert "OPENAI_API_KEY: not a key" in study.fails(fake, capsys)
+    assert fake.requests == []
+
+
+def test_a_provider_without_key_is_one_line(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(LabelwiseError, match="set the environment variable OPENAI_API_KEY"):
+        servers.api_key({"model": "gpt-4o-2024-08-06"})
+    assert servers.api_key({"model": "m", "base_url": "http://localhost/v1"}) == "none"
+    with pytest.raises(LabelwiseError, match="set the environment variable MINE"):
+        servers.api_key({"model": "m", "base_url": "http://localhost/v1", "key_env": "MINE"})

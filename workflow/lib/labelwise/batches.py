@@ -182,14 +182,17 @@ class Batches:
 
     async def _post(self, name: str, file: BinaryIO) -> str:
         file.seek(0)
-        made = await self.client.files.create(file=(name, file.read()), purpose="batch")
-        return made.id
+        return _object(await self.client.files.create(file=(name, file.read()), purpose="batch")).id
 
     async def _create(self, batch: dict[str, Any]) -> str:
         """Make a batch, unless an earlier call that was killed or lost has made it."""
+        seen = set()
         async for found in self.client.batches.list(limit=100):
             if (found.metadata or {}).get("labelwise") == batch["label"]:
                 return found.id
+            if found.id in seen:
+                break  # a server that has one page only gives it again
+            seen.add(found.id)
         made = await self.client.batches.create(
             input_file_id=batch["file"],
             endpoint="/v1/chat/completions",
@@ -197,7 +200,7 @@ class Batches:
             metadata={"labelwise": batch["label"]},
             extra_headers={"Idempotency-Key": batch["label"]},
         )
-        return made.id
+        return _object(made).id
 
     # from the server to answers
 
@@ -205,7 +208,11 @@ class Batches:
         """The batch as the server has it, once it has ended; one that was not taken waits."""
         if batch["step"] != "sent":
             return None
-        state = await self.caller(lambda: self.client.batches.retrieve(batch["batch"]))
+
+        async def look() -> Any:
+            return _object(await self.client.batches.retrieve(batch["batch"]))
+
+        state = await self.caller(look)
         if state.status not in ENDED:
             return None
         errors = state.errors.data or [] if state.errors else []
@@ -257,6 +264,13 @@ class Batches:
             tokens = self.model.tokens(question)
             cost = await self.meter.settle(question.key, tokens, chat.usage(reply))
         return self.model.read(question, reply, cost)
+
+
+def _object(made: Any) -> Any:
+    """What a call returned, unless the server sent a page of text."""
+    if isinstance(made, str):
+        raise chat.Unusable("a page of text")
+    return made
 
 
 def _label() -> str:

@@ -114,7 +114,6 @@ class Caller:
             base_url=self.url,
             max_retries=0,
             timeout=self.attempt,
-            _strict_response_validation=False,
         )
 
     async def __call__(

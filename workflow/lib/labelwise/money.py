@@ -3,8 +3,8 @@
 Estimates, used before anything is sent: a text has one token per 3.5 characters (class lists in
 English have 3.1 to 3.9 with the vocabulary of GPT-4o, by format); an image's tokens follow the
 provider's rule; an answer has all the tokens it may have; a prefix of 1,024 tokens or more that an
-earlier prompt had is billed as cached, in steps of 128. Costs after the fact are exact: the tokens
-that the server reports, times the price table of the entry.
+earlier prompt had is billed as cached, in steps of 128; a schema is not counted. Costs after the
+fact are exact: the tokens that the server reports, times the price table of the entry.
 """
 
 import asyncio

@@ -85,4 +85,6 @@ def api_key(spec: Mapping[str, Any]) -> str:
     key = os.environ.get(variable, "").strip()
     if not key and (is_provider(spec) or "key_env" in spec):
         raise LabelwiseError(f"{base_url(spec)}: no key; set the environment variable {variable}")
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise LabelwiseError(f"environment variable {variable}: not a key: copy it once more")
     return key or "none"
