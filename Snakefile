@@ -39,9 +39,10 @@ localrules:
 
 
 rule all:
-    """Make every figure, table and analysis of the study."""
+    """Run every experiment, and make every figure, table and analysis of the study."""
     default_target: True
     input:
+        collect("results/experiments/{experiment}.csv", experiment=config["experiments"]),
         shown("figures"),
         shown("tables"),
         GRID.oop,
