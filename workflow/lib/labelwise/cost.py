@@ -100,7 +100,7 @@ def write_requests(config: Mapping[str, Any], runs: Sequence[Run]) -> None:
         yaml.safe_dump(config, file)
         file.flush()
         command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nolock", "--quiet", "all"]
-        command += ["--configfile", file.name, "--", *missing]
+        command += ["--configfile", file.name, "--replace-workflow-config", "--", *missing]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
