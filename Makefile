@@ -16,10 +16,10 @@ results/report.html: $(wildcard results/figures/*.png results/tables/*.html work
 	@$(BIN)/snakemake --report $@ > results/logs/report.log 2>&1 || { cat results/logs/report.log; exit 1; }
 
 test: .venv/.ready
-	$(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m "not slow"
 
 test-slow: .venv/.ready
-	$(BIN)/pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow
 
 lint: .venv/.ready
 	$(BIN)/ruff check .
