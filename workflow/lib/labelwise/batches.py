@@ -18,8 +18,10 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from pydantic_core import to_json
+
 from labelwise import chat, records
-from labelwise.calls import FILTERED, OUT_OF_QUOTA, PASSING, Caller, dumps
+from labelwise.calls import FILTERED, OUT_OF_QUOTA, PASSING, Caller
 from labelwise.engines.base import Answer, Question
 from labelwise.errors import LabelwiseError
 
@@ -47,7 +49,7 @@ class Batches:
     """
 
     def __init__(self, model: "Model", caller: Caller) -> None:
-        self.model, self.caller, self.client = model, caller, caller.client
+        self.model, self.caller = model, caller
         self.meter, self.path = model.meter, model.run.state
         self.most = min(model.spec.get("batch_requests", MOST_REQUESTS), MOST_REQUESTS)
         self.left: dict[str, Question] = {}
@@ -134,7 +136,7 @@ class Batches:
             "url": "/v1/chat/completions",
             "body": self.model.body(question),
         }
-        return dumps(request) + b"\n"
+        return to_json(request) + b"\n"
 
     def _bounds(self, batch: dict[str, Any]) -> dict[str, float]:
         """The most that each unanswered question of a batch costs."""
@@ -182,18 +184,20 @@ class Batches:
 
     async def _post(self, name: str, file: BinaryIO) -> str:
         file.seek(0)
-        return _object(await self.client.files.create(file=(name, file.read()), purpose="batch")).id
+        return _object(
+            await self.caller.client.files.create(file=(name, file.read()), purpose="batch")
+        ).id
 
     async def _create(self, batch: dict[str, Any]) -> str:
         """Make a batch, unless an earlier call that was killed or lost has made it."""
         seen = set()
-        async for found in self.client.batches.list(limit=100):
+        async for found in self.caller.client.batches.list(limit=100):
             if (found.metadata or {}).get("labelwise") == batch["label"]:
                 return found.id
             if found.id in seen:
                 break  # a server that has one page only gives it again
             seen.add(found.id)
-        made = await self.client.batches.create(
+        made = await self.caller.client.batches.create(
             input_file_id=batch["file"],
             endpoint="/v1/chat/completions",
             completion_window="24h",
@@ -210,7 +214,7 @@ class Batches:
             return None
 
         async def look() -> Any:
-            return _object(await self.client.batches.retrieve(batch["batch"]))
+            return _object(await self.caller.client.batches.retrieve(batch["batch"]))
 
         state = await self.caller(look)
         if state.status not in ENDED:
@@ -238,7 +242,7 @@ class Batches:
         for name in (state.output_file_id, state.error_file_id):
             if name is None:
                 continue
-            content = await self.caller(lambda name=name: self.client.files.content(name))
+            content = await self.caller(lambda name=name: self.caller.client.files.content(name))
             for line in content.content.splitlines():
                 key, reply, error = _read(line)
                 if key not in self.left:

@@ -9,6 +9,7 @@ then one more a round (AIMD).
 import asyncio
 import json
 import logging
+import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,6 +30,9 @@ for _name in ("openai", "httpx2", "httpcore2"):
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 """Bounds of the first and of any later wait, in seconds."""
+
+SHARE = 16
+"""Calls under way of one client: its pool looks at every connection twice a call."""
 
 FILTERED = ("content_filter", "content_policy_violation")
 OUT_OF_QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
@@ -88,7 +92,7 @@ class Limiter:
 
 
 class Caller:
-    """Calls of one run, with one client.
+    """Calls of one run.
 
     Args:
         spec: the model's entry: ``concurrency``, ``attempt_timeout``, ``total_timeout`` (seconds).
@@ -109,12 +113,25 @@ class Caller:
         self.attempts = self.throttles = 0
         self.stopping = False
         self.busy: set[asyncio.Task | None] = set()
-        self.client = openai.AsyncOpenAI(
-            api_key=key,
-            base_url=self.url,
-            max_retries=0,
-            timeout=self.attempt,
-        )
+        self.clients: list[openai.AsyncOpenAI] = []
+        self.turn = 0
+
+    @property
+    def client(self) -> openai.AsyncOpenAI:
+        """A client in turn; there are as many as the window needs (``SHARE`` calls each)."""
+        needed = math.ceil(self.limiter.window / SHARE)
+        if len(self.clients) < needed:
+            made = openai.AsyncOpenAI(
+                api_key=self.key, base_url=self.url, max_retries=0, timeout=self.attempt
+            )
+            self.clients.append(made)
+        self.turn = (self.turn + 1) % len(self.clients)
+        return self.clients[self.turn]
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for client in self.clients:
+            await client.close()
 
     async def __call__(
         self,
@@ -242,8 +259,3 @@ def retry_after(headers: Mapping[str, str]) -> float:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
     except ValueError:
         return 0.0
-
-
-def dumps(value: Any) -> bytes:
-    """JSON without spaces."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

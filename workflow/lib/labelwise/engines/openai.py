@@ -12,9 +12,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
+from pydantic_core import to_json
+
 from labelwise import chat, money, servers
 from labelwise.batches import Batches
-from labelwise.calls import Caller, Filtered, dumps
+from labelwise.calls import Caller, Filtered
 from labelwise.engines.base import Answer, Question, Run
 from labelwise.errors import LabelwiseError
 
@@ -91,13 +93,15 @@ class Model:
 
     async def _stream(self, questions: Iterator[Question]) -> AsyncIterator[list[Answer]]:
         self.caller = Caller(self.spec, self.key)
-        async with self.caller.client:
+        try:
             if self.spec.get("batch"):
                 async for answers in Batches(self, self.caller).answer(questions):
                     yield answers
             else:
                 async for answers in self._ask_all(questions):
                     yield answers
+        finally:
+            await self.caller.close()
 
     async def _ask_all(self, questions: Iterator[Question]) -> AsyncIterator[list[Answer]]:
         """Keep as many questions under way as may be; after a failure, end those being sent."""
@@ -139,7 +143,7 @@ class Model:
 
         async def send() -> Answer:
             reply = await self.caller.client.post(
-                "/chat/completions", cast_to=object, content=dumps(self.body(question))
+                "/chat/completions", cast_to=object, content=to_json(self.body(question))
             )
             found = chat.checked(reply)
             if meter is None:
