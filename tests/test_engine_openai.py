@@ -206,6 +206,13 @@ def test_a_prompt_that_starts_the_answer_is_refused(study, capsys):
     assert not fake.requests
 
 
+def test_too_many_images_for_the_model_is_one_line(tmp_path, monkeypatch, capsys):
+    study = Study(tmp_path, n=6, batch=3)
+    with Fake() as fake:
+        said = study.fails(fake, capsys, max_images=2)
+    assert "takes 2 images a prompt (max_images), not 3" in said and fake.requests == []
+
+
 @pytest.mark.parametrize(
     "spec, said",
     [

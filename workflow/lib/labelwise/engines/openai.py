@@ -110,7 +110,12 @@ class Model:
         try:
             while True:
                 while failed is None and len(tasks) < self.caller.concurrency:
-                    if (question := next(questions, None)) is None:
+                    try:
+                        question = next(questions, None)
+                    except LabelwiseError as error:
+                        failed, self.caller.stopping = error, True
+                        break
+                    if question is None:
                         break
                     tasks.add(asyncio.create_task(self._ask(question)))
                 if not tasks:
