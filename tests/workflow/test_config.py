@@ -99,6 +99,16 @@ MISTAKES = {
         "images: mine: folder",
         "/no/such",
     ),
+    "folder without shards": (
+        set_to("images", "mine", {"source": "shards", "folder": "config", "original": "single"}),
+        "images: mine: folder",
+        "no .tar or .parquet",
+    ),
+    "data set without commit": (
+        set_to("images", "mine", {"source": "hub", "dataset": "a/b", "original": "single"}),
+        "images: mine",
+        "'revision' is missing",
+    ),
     "missing label file": (
         set_to("labels", "multi", "file", "no.csv"),
         "labels: multi: file",
@@ -137,6 +147,24 @@ def test_a_mistake_is_one_line_that_names_it(name, config, monkeypatch):
     assert "\n" not in said
     for part in expected:
         assert part in said, said
+
+
+def test_few_shards_are_inputs_and_many_are_not(config, monkeypatch, tmp_path):
+    (tmp_path / "x-00.tar").touch()
+    entry = {"source": "shards", "folder": str(tmp_path), "original": "single"}
+    config["images"]["mine"] = entry
+    config["images"]["remote"] = {
+        "source": "hub",
+        "dataset": "a/b",
+        "revision": "0" * 40,
+        "original": "single",
+    }
+    grid = plan(config, monkeypatch)
+    assert grid.image_inputs("mine") == {"shards": [f"{tmp_path}/x-00.tar"]}
+    assert grid.image_inputs("remote") == {}
+    for number in range(1, 100):
+        (tmp_path / f"x-{number:02d}.tar").touch()
+    assert grid.image_inputs("mine") == {}
 
 
 def test_the_workflow_stops_at_a_misspelt_name_though_results_exist(study):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import servers
+from labelwise import images, servers
 from labelwise.engines.base import Question
 from labelwise.errors import LabelwiseError
 
@@ -35,12 +35,9 @@ STOPS = 4
 """How many stop strings the provider takes; answers are cut at all of them here."""
 
 
-def data_url(file: Path, provider: bool) -> str:
-    """The bytes of an image file as a data URL; its content decides the type, not its suffix."""
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise LabelwiseError(f"{file}: unreadable image: {error.strerror or error}") from None
+def data_url(file: str | Path, provider: bool) -> str:
+    """The bytes of an image as a data URL; its content decides the type, not its suffix."""
+    data = images.data(file)
     kind = next((kind for kind, at, magic in MAGIC if data.startswith(magic, at)), "")
     if not kind or (provider and kind not in PROVIDER_TYPES):
         raise LabelwiseError(

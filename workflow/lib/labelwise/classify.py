@@ -35,7 +35,7 @@ class Pixels:
         return len(self.files)
 
     def __getitem__(self, i: int) -> Any:
-        return self.transform(images.read(images.path(self.files[i])))
+        return self.transform(images.read(self.files[i]))
 
 
 def classify(model: Any, files: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

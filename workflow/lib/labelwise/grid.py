@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from labelwise import servers
+from labelwise import servers, shards
 from labelwise.errors import LabelwiseError
 from labelwise.sources import LIB
 
@@ -29,6 +29,9 @@ CLASSIFY, ARGMAX, OPTIONS = "classify", "argmax", "options"
 
 PRIMER = re.compile(r"^primer:(?!\s*(?:\"\"|'')?\s*$)", re.M)
 """A prompt file that starts the model's answer."""
+
+TRACKED_SHARDS = 100
+"""So many shards of a folder, or more, are no inputs: listing them anew is left to the user."""
 
 ORDER = r"(?:shuffled-s\d+|same-class-s\d+|sorted)"
 BATCHING = rf"b1|b(?:[2-9]|[1-9]\d+)-{ORDER}"
@@ -183,7 +186,11 @@ class Grid:
         """Inputs of ``list_images``."""
         entry = self.config["images"][images]
         inputs: dict[str, Any] = {}
-        if entry["source"] != "folder":
+        if entry["source"] == "shards":
+            found = shards.files(entry["folder"], entry, f"images: {images}")
+            if len(found) < TRACKED_SHARDS:
+                inputs["shards"] = found
+        if entry["source"] in ("demo", "csv"):
             inputs["table"] = entry.get("file", "data/demo/photos.csv")
         if isinstance(entry.get("classes"), str):
             inputs["classes"] = entry["classes"]
@@ -380,6 +387,8 @@ class Grid:
             self._known("labels", entry["original"], f"{where}: original")
             if "folder" in entry:
                 self._there(entry["folder"], f"{where}: folder", folder=True)
+            if entry["source"] == "shards":
+                shards.files(entry["folder"], entry, f"config: {where}")
             if "file" in entry:
                 self._there(entry["file"], f"{where}: file")
             if isinstance(entry.get("classes"), str):

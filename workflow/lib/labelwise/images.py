@@ -19,7 +19,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelwise import weights
+from labelwise import hub, shards, weights
 from labelwise.draw import key
 from labelwise.errors import LabelwiseError, cli
 from labelwise.progress import progress
@@ -49,14 +49,36 @@ def path(file: str) -> Path:
     return Path(file)
 
 
+def data(file: str | Path) -> bytes:
+    """The original bytes of an image.
+
+    Args:
+        file: ``file`` of an images table: a path, ``weights:NAME/...``, or a place in a shard (see
+            ``labelwise.shards``).
+
+    Raises:
+        LabelwiseError: missing, or its shard is cut or damaged; one line that begins with the file.
+    """
+    inside = shards.data(str(file))
+    if inside is not None:
+        return inside
+    try:
+        return path(str(file)).read_bytes()
+    except OSError as error:
+        raise LabelwiseError(f"{file}: unreadable image: {error.strerror or error}") from None
+
+
 def read(file: str | Path) -> "Image":
     """One image as RGB, by the rule of this module.
+
+    Args:
+        file: as of ``data``.
 
     Raises:
         LabelwiseError: missing, empty, truncated, not an image, or larger than ``PIXELS``; one line
             that begins with the file.
     """
-    return decode(_bytes(file), str(file))
+    return decode(data(file), str(file))
 
 
 def decode(data: bytes, file: str) -> "Image":
@@ -97,21 +119,14 @@ def decode(data: bytes, file: str) -> "Image":
         raise LabelwiseError(f"{file}: unreadable image: {why[:200]}") from None
 
 
-def _bytes(file: str | Path) -> bytes:
-    try:
-        return Path(file).read_bytes()
-    except OSError as error:
-        raise LabelwiseError(f"{file}: unreadable image: {error.strerror or error}") from None
-
-
 def describe(item: tuple[str, str]) -> dict[str, Any]:
     """One row of the images table for (image, file); ``status`` is ``ok`` or the error."""
     image, file = item
     row: dict[str, Any] = {"image": image, "file": file, "status": "ok"}
     try:
-        data = _bytes(path(file))
-        row |= {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-        row["width"], row["height"] = decode(data, file).size
+        found = data(file)
+        row |= {"sha256": hashlib.sha256(found).hexdigest(), "bytes": len(found)}
+        row["width"], row["height"] = decode(found, file).size
     except LabelwiseError as error:
         row["status"] = str(error)
     return row
@@ -140,16 +155,27 @@ def find(name: str, spec: Mapping[str, Any]) -> dict[str, str]:
 
     Sources: ``demo`` and ``csv`` (a table with columns image,file; a file is given from the folder
     of the table), ``folder`` (flat or one folder a class, searched to any depth; an image's id is
-    its file name without suffix).
+    its file name without suffix), ``shards`` (WebDataset or parquet files of a folder) and ``hub``
+    (those of a data set on the Hugging Face hub, which are fetched).
 
     Raises:
-        LabelwiseError: no such folder, nothing in it, or an id that two files bear.
+        LabelwiseError: no such folder, nothing in it, a shard that cannot be read, no access to the
+            hub, or an id that two files bear.
     """
-    where = f"images: {name}"
-    if spec["source"] == "folder":
+    where, hint = f"images: {name}", "rename one"
+    if spec["source"] in ("folder", "shards") and not Path(spec["folder"]).is_dir():
+        raise LabelwiseError(f"{spec['folder']}: no such folder ({where}: folder)")
+    if spec["source"] in ("shards", "hub"):
+        hint = "set `pattern`, or `id_column` for parquet"
+        hubs = spec["source"] == "hub"
+        listed = hub.fetch(spec, where) if hubs else shards.files(spec["folder"], spec, where)
+        if "pattern" not in spec:
+            shards.whole(listed, where)
+        pairs = [pair for shard in listed for pair in shards.samples(shard, spec, SUFFIXES)]
+        if not pairs:
+            raise LabelwiseError(f"{where}: no image in {listed[0]} and the other shards")
+    elif spec["source"] == "folder":
         root = Path(spec["folder"])
-        if not root.is_dir():
-            raise LabelwiseError(f"{root}: no such folder ({where}: folder)")
         pairs = [
             (file.stem, file.as_posix())
             for file in sorted(root.rglob("*"))
@@ -172,11 +198,11 @@ def find(name: str, spec: Mapping[str, Any]) -> dict[str, str]:
     for image, file in pairs:
         if image in found:
             raise LabelwiseError(
-                f"{where}: two files bear the id '{image}': {found[image]} and {file}; rename one"
+                f"{where}: two files bear the id '{image}': {found[image]} and {file}; {hint}"
             )
         if not image or not image.isprintable():
-            raise LabelwiseError(f"{where}: {file!r}: an id must be printable text; rename it")
-        if not path(file).is_file():
+            raise LabelwiseError(f"{where}: {file!r}: an id must be printable text; {hint}")
+        if spec["source"] not in ("shards", "hub") and not path(file).is_file():
             raise LabelwiseError(f"{where}: no such file: {file} (image '{image}')")
         found[image] = file
     return dict(sorted(found.items()))

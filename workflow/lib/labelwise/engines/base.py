@@ -27,14 +27,15 @@ class Run:
 class Question:
     """One prompt to answer.
 
-    ``id`` is the request's number in its file, ``request`` the request itself, ``files`` the file
-    with the pixels of each image, in the prompt's order, ``key`` its key in the journal.
+    ``id`` is the request's number in its file, ``request`` the request itself, ``files`` what
+    ``images.read`` and ``images.data`` take for each image, in the prompt's order, ``key`` its key
+    in the journal.
     """
 
     id: int
     prompt: Prompt
     request: dict[str, Any]
-    files: tuple[Path, ...]
+    files: tuple[str | Path, ...]
     key: str = ""
 
 
