@@ -9,6 +9,7 @@ from labelwise import classify, images, records
 from labelwise.classifiers.pixels import EfficientNetLite
 from labelwise.classifiers.timm import Model
 from labelwise.errors import LabelwiseError
+from labelwise.sources import code
 from PIL import Image
 from support import ready
 
@@ -145,6 +146,12 @@ def test_a_larger_label_space_is_brought_to_the_1000_classes(tmp_path):
         assert column == -1 or there[column] == name
         assert np.isneginf(logits[:, i]).all() == (name not in there)
     assert len(model.describe()["missing_classes"]) == 7
+
+
+def test_an_edited_transform_reruns_classify():
+    files = code("classify")
+    for name in ("timm", "pixels"):
+        assert f"workflow/lib/labelwise/classifiers/{name}.py" in files
 
 
 def test_bad_folders_are_one_line(tmp_path):

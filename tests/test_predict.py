@@ -24,20 +24,20 @@ def unit(rows):
 def test_conse_is_the_mean_of_the_names_it_believes_in():
     embeddings, logits = unit(RNG.normal(size=(30, 8))), RNG.normal(size=(6, 30)) * 3
     names = [f"name {i}" for i in range(30)]
-    found = list(conse(logits.astype(np.float32), embeddings, names, k=4))
+    found = list(conse(logits.astype(np.float32), embeddings, names, top=4))
     for row, (cell, score, _) in zip(logits, found, strict=True):
         top = np.argsort(-row)[:4]
         mean = (np.exp(row[top])[:, None] * embeddings[top]).sum(0)
         cosines = embeddings @ mean / np.linalg.norm(mean)
         assert int(cell) == cosines.argmax() and score == pytest.approx(cosines.max(), abs=1e-5)
-    assert [f[0] for f in conse(logits, embeddings, names, k=1)] == [
+    assert [f[0] for f in conse(logits, embeddings, names, top=1)] == [
         str(i) for i in logits.argmax(1)
     ]
 
 
 def test_conse_gives_all_classes_of_one_name():
     embeddings = unit(np.array([[1, 0], [0, 1], [1, 0]]))
-    found = list(conse(np.array([[5.0, 0, 0]]), embeddings, ["crane", "heron", "crane"], k=1))
+    found = list(conse(np.array([[5.0, 0, 0]]), embeddings, ["crane", "heron", "crane"], top=1))
     assert found[0][0] == "0 2"
 
 
@@ -96,7 +96,7 @@ def test_all_engines_write_one_schema(tmp_path):
         ("0", "1", "ok", "0")
     }
     more = ["--embeddings", str(tmp_path / "e.npz"), "--classes", str(tmp_path / "classes.csv")]
-    assert [r["class"] for r in run(tmp_path, {"engine": "conse", "k": 1}, *more)] == list("0123")
+    assert [r["class"] for r in run(tmp_path, {"engine": "conse", "top": 1}, *more)] == list("0123")
     rows = run(tmp_path, {"engine": "knn", "k": 2}, "--labels", str(tmp_path / "labels.csv"))
     assert [(r["class"], r["score"]) for r in rows] == [("5", "1")] * 4
     before = (tmp_path / "out.csv").read_bytes()

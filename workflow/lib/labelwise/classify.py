@@ -4,7 +4,6 @@ Images are decoded and transformed in worker processes. Those that could not be 
 """
 
 import argparse
-import importlib
 import io
 import json
 import sys
@@ -102,7 +101,11 @@ def main(argv: list[str] | None = None) -> None:
     rows = [r for r in records.read_csv(args.images, records.IMAGES) if r["status"] == "ok"]
     if not rows:
         raise LabelwiseError(f"{args.images}: no readable image in it")
-    model = importlib.import_module(f"labelwise.classifiers.{spec['engine']}").Model(spec)
+    if spec["engine"] != "timm":
+        raise LabelwiseError(f"models: engine {spec['engine']!r} computes no logits; timm does")
+    from labelwise.classifiers.timm import Model
+
+    model = Model(spec)
     loaded = time.time()
     logits, features = classify(model, [row["file"] for row in rows])
     seconds = time.time() - loaded

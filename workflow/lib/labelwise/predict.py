@@ -5,7 +5,7 @@ Engines of an entry of ``models``:
 - ``timm``: the most probable class; ``score`` is its probability (softmax), ``margin`` the lead
   over the second. Equal logits: the lowest class id.
 - ``conse``: ConSE (Norouzi et al. 2014), a zero-shot scorer made of parts, no contrastive model: an
-  image is the mean of the embeddings of its ``k`` (10) most probable class names of the
+  image is the mean of the embeddings of its ``top`` (10) most probable class names of the
   ``classifier``, weighted by probability; its class is the nearest name by cosine, the ``score``.
 - ``knn``: the vote of the ``k`` (11) images whose features of the ``classifier`` are nearest by
   cosine, the image itself left out. Every label of a neighbour has one vote; of classes with equal
@@ -46,28 +46,28 @@ def argmax(logits: np.ndarray) -> Iterator[Found]:
 
 
 def conse(
-    logits: np.ndarray, embeddings: np.ndarray, names: Sequence[str], k: int = 10
+    logits: np.ndarray, embeddings: np.ndarray, names: Sequence[str], top: int = 10
 ) -> Iterator[Found]:
-    """The name nearest to each image's mean of its top-k names; classes of one name share it.
+    """The name nearest to each image's mean of its top names; classes of one name share it.
 
     Args:
         logits: [n, classes].
         embeddings: class names [classes, d], L2-normalised.
         names: class names by id.
-        k: names that make up an image; classes with equal logits enter by id.
+        top: names that make up an image; classes with equal logits enter by id.
     """
     from labelwise.classnames import Names
     from labelwise.mapping import nearest
 
     posterior = softmax(logits)
-    top = np.argsort(-posterior, axis=1, kind="stable")[:, :k]
-    weights = np.take_along_axis(posterior, top, 1)
-    mean = (weights[..., None] * embeddings[top]).sum(1)
+    best = np.argsort(-posterior, axis=1, kind="stable")[:, :top]
+    weights = np.take_along_axis(posterior, best, 1)
+    mean = (weights[..., None] * embeddings[best]).sum(1)
     mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
     distinct = Names(names).distinct()
     rows = embeddings[[classes[0] for _, classes in distinct]]
-    for best, score, margin in zip(*nearest(mean.astype(np.float32), rows), strict=True):
-        yield " ".join(map(str, distinct[best][1])), score, margin
+    for name, score, margin in zip(*nearest(mean.astype(np.float32), rows), strict=True):
+        yield " ".join(map(str, distinct[name][1])), score, margin
 
 
 def knn(
@@ -191,7 +191,7 @@ def main(argv: list[str] | None = None) -> None:
         names = classnames.read(args.classes)
         embeddings = embed_classes.read(args.embeddings, len(names))
         _match(args.logits, data["logits"], len(names))
-        found = conse(data["logits"], embeddings, names, args.model.get("k", 10))
+        found = conse(data["logits"], embeddings, names, args.model.get("top", 10))
     elif engine == "knn":
         _need(args, "labels")
         table = records.read_csv(args.labels, records.LABELS)
