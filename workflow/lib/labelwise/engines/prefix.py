@@ -37,10 +37,11 @@ class Prefix:
 
 
 def _partial(scores: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Unnormalised attention: running maximum, sum of weights and weighted values."""
+    """Unnormalised attention in float32: maximum, sum of weights and weighted values."""
+    scores = scores.float()
     top = scores.amax(-1, keepdim=True)
     weights = (scores - top).exp_()
-    return top, weights.sum(-1, keepdim=True), weights @ values
+    return top, weights.sum(-1, keepdim=True), (weights.to(values.dtype) @ values).float()
 
 
 def attend(
@@ -80,7 +81,7 @@ def attend(
         ours, theirs = (top - highest).exp(), (top_p - highest).exp()
         total = total * ours + total_p * theirs
         mixed = mixed * ours + mixed_p * theirs
-    out = (mixed / total).reshape(rows, kv_heads, heads // kv_heads, new, size)
+    out = (mixed / total).to(query.dtype).reshape(rows, kv_heads, heads // kv_heads, new, size)
     return out.reshape(rows, heads, new, size).transpose(1, 2).contiguous(), None
 
 
