@@ -169,7 +169,7 @@ def test_confusions_are_ranked_by_count_then_weight_then_id():
         for p, n, w in [(0, 50, 9.0), (7, 2, 0.5), (3, 2, 0.9), (5, 4, 0.1), (2, 2, 0.5), (9, 0, 3)]
     ]
     ranking = distractors.confusions(rows)
-    assert list(ranking(0)) == [5, 3, 2, 7]
+    assert list(ranking(0)) == [5, 3, 2, 7, 9]
     assert list(ranking(1)) == []
 
 

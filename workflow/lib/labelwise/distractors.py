@@ -12,8 +12,9 @@ classes; ``nearest``, the names nearest to theirs in a text-embedding space. Rul
    "original + corrected + confusions" has one random distractor (it is easier, as in Table 19).
 3. An image without a corrected label (void) is asked with its original label as the true option.
 4. ``confusions`` and ``nearest`` are fixed rankings a class, taken from the top; two true options
-   take turns, the original one first. Confusions are those that occur, by count, then summed
-   probability, then class id. Where a ranking is used up, random distractors fill the rest.
+   take turns, the original one first. Confusions: by how often the class
+   was predicted, then by the probability it was given (those never predicted come last), then by
+   class id. Where a ranking is used up, random distractors fill the rest.
 5. Never a distractor: a true option, its equivalents, anything that bears the name of an option;
    and, with ``exclude_corrected`` (the default), every corrected label and its equivalents.
 6. Random distractors and the order of options are drawn anew in each repeat, keyed by (seed,
@@ -165,7 +166,7 @@ def confusions(rows: Iterable[Mapping[str, str]]) -> Ranking:
     found = defaultdict(list)
     for row in rows:
         labelled, predicted = int(row["labelled"]), int(row["predicted"])
-        if labelled != predicted and float(row["count"]) > 0:
+        if labelled != predicted and float(row["weight"]) > 0:
             found[labelled].append((-float(row["count"]), -float(row["weight"]), predicted))
     ranked = {c: [predicted for *_, predicted in sorted(entries)] for c, entries in found.items()}
     return lambda c: ranked.get(c, ())

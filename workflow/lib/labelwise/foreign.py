@@ -199,7 +199,7 @@ def _csv_rows(path: Path, column: str | None) -> tuple[list[tuple[str, str]], la
     for number, row in enumerate(rows, 2):
         if row[image] is None or row[answer] is None or None in row:
             raise LabelwiseError(f"{path}: line {number}: another number of cells than headings")
-        name = row[image].strip()
+        name = records.image_id(row[image].strip())
         pairs.append((name, row[answer].strip()))
         if (row.get("original_label") or "").strip().isdigit():
             original.setdefault(name, labels.Label((int(row["original_label"]),)))
@@ -218,7 +218,7 @@ def _json_rows(path: Path, problems: Counter) -> list[tuple[str, Any]]:
         value = value["predictions"]
     if not isinstance(value, dict | _Repeated):
         raise LabelwiseError(f"{path}: not an object of answers by image")
-    return list(value.items())
+    return [(records.image_id(image), answer) for image, answer in value.items()]
 
 
 class _Repeated(list):

@@ -23,18 +23,13 @@ from labelwise import hub, shards, weights
 from labelwise.draw import key
 from labelwise.errors import LabelwiseError, cli
 from labelwise.progress import progress
-from labelwise.records import IMAGES, ids, read_csv, write_csv
+from labelwise.records import IMAGES, SUFFIXES, ids, image_id, read_csv, write_csv
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 PIXELS = 200_000_000
 """Most pixels of one image (600 MB as RGB): above any camera, below what a hostile file claims."""
-
-SUFFIXES = frozenset(
-    [".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"]
-)
-"""What counts as an image in a folder, by its name in lower case."""
 
 DEMO = "data/demo/photos.csv"
 WORKERS_FROM = 256
@@ -177,7 +172,7 @@ def find(name: str, spec: Mapping[str, Any]) -> dict[str, str]:
     elif spec["source"] == "folder":
         root = Path(spec["folder"])
         pairs = [
-            (file.stem, file.as_posix())
+            (image_id(file.name), file.as_posix())
             for file in sorted(root.rglob("*"))
             if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
         ]

@@ -106,7 +106,8 @@ def load(
     n_classes = int(spec.get("n_classes", 1000))
     labels: Labels = {}
     notes = Counter() if notes is None else notes
-    for where, image, found in rows:
+    for where, name, found in rows:
+        image = records.image_id(name)
         if found is None:
             notes["skipped_label"] += 1
             continue

@@ -32,6 +32,11 @@ OUTCOMES = (
 )
 """What became of one image's answer. Only ``ok`` names a class by itself; see ``parsing``."""
 
+SUFFIXES = frozenset(
+    [".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"]
+)
+"""What counts as an image in a folder, by the end of its name in lower case."""
+
 IMAGES = ("image", "file", "sha256", "bytes", "width", "height", "status")
 CLASSES = ("class", "name")
 LABELS = ("image", "labels", "uncertain", "void", "source")
@@ -148,6 +153,15 @@ def read_jsonl(path: str | Path) -> Iterator[Any]:
         raise LabelwiseError(f"{path}: no such file") from None
     except OSError as error:
         raise LabelwiseError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def image_id(name: str) -> str:
+    """An image's id: its file name without the suffix of an image, so that ``x.JPEG`` is ``x``.
+
+    Image sets, label sets and predictions made elsewhere are joined by it.
+    """
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and f".{suffix.lower()}" in SUFFIXES else name
 
 
 def ids(text: str) -> tuple[int, ...]:
