@@ -81,6 +81,12 @@ MISTAKES = {
         "knn",
         "'classifier'",
     ),
+    "unquoted true": (set_to("protocols", "open", True, ["original"]), "protocols: open", "quotes"),
+    "answer of another kind": (
+        set_to("protocols", "open", "answer", "letter"),
+        "open: answer: 'letter'",
+        "'name'",
+    ),
     "bad value": (set_to("labels", "multi", "void", "drop"), "multi: void: 'drop'", "'exclude'"),
     "a branch": (
         set_to(
@@ -181,6 +187,24 @@ def test_a_misspelt_key_stops_the_workflow(study):
         "config/config.yaml: protocols: choice: unknown key 'repeat'; did you mean 'repeats'?"
         in said
     )
+
+
+def test_the_message_names_the_file_that_was_given(study):
+    (study.root / "mine.yaml").write_text((study.root / "config/config.yaml").read_text())
+    study.edit("mine.yaml", "seed: 0", "sed: 0")
+    said = study.refuses("--configfile", "mine.yaml", "--replace-workflow-config")
+    assert "mine.yaml: models: chance: unknown key 'sed'; did you mean 'seed'?" in said
+    study.edit("mine.yaml", "sed: 0", "seed: 0")
+    study.edit("mine.yaml", "[oracle, chance, guess]", "[oracel]")
+    said = study.refuses("--configfile", "mine.yaml", "--replace-workflow-config")
+    assert "mine.yaml: experiments: main: runs 1: models: 'oracel' is not defined" in said
+
+
+def test_a_key_that_stands_twice_stops_the_workflow(study):
+    study.edit("config/config.yaml", "  guess:", "  chance:")
+    said = study.refuses()
+    assert "config/config.yaml: line" in said
+    assert "key 'chance' stands here and on line" in said
 
 
 def test_a_target_with_a_misspelt_axis_is_no_target(study):

@@ -13,20 +13,22 @@ from snakemake.exceptions import WorkflowError
 LIB = Path(workflow.basedir) / "workflow" / "lib"
 sys.path.insert(0, str(LIB))
 
-from labelwise.config import check
+from labelwise.config import check, check_keys
 from labelwise.errors import LabelwiseError
 from labelwise.grid import BATCHING, CLASSIFY, Grid, batch
 from labelwise.sources import code
 
-CONFIG = str(workflow.configfiles[-1]) if workflow.configfiles else "--config"
+CONFIGS = list(map(str, workflow.overwrite_configfiles)) or ["config/config.yaml"]
 
 try:
+    for name in CONFIGS:
+        check_keys(name)
     with open(Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml") as file:
-        check(config, yaml.safe_load(file), CONFIG)
+        check(config, yaml.safe_load(file), CONFIGS[-1])
     with open(Path(workflow.basedir) / "config" / "weights.lock.yaml") as file:
         GRID = Grid(config, yaml.safe_load(file))
 except LabelwiseError as error:
-    raise WorkflowError(str(error)) from None
+    raise WorkflowError(str(error).replace("config:", f"{CONFIGS[-1]}:", 1)) from None
 
 # A rule runs the package of this checkout, with the Python that runs Snakemake unless a conda
 # environment has its own. Setting a prefix drops Snakemake's strict mode, so it is repeated.

@@ -26,12 +26,40 @@ def check(config: Mapping[str, Any], schema: Mapping[str, Any], file: str) -> No
         raise LabelwiseError(f"{file}: {place + ': ' if place else ''}{_say(error)}")
 
 
+def check_keys(path: str) -> None:
+    """Refuse a YAML file with a key that stands twice, of which YAML would keep the last silently.
+
+    Raises:
+        LabelwiseError: the key and the lines on which it stands.
+    """
+    import yaml
+
+    with open(path, encoding="utf-8") as file:
+        todo = [yaml.compose(file, Loader=yaml.SafeLoader)]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, yaml.MappingNode):
+            lines: dict[str, int] = {}
+            for key, value in node.value:
+                line = key.start_mark.line + 1
+                if lines.setdefault(key.value, line) != line:
+                    raise LabelwiseError(
+                        f"{path}: line {line}: key {key.value!r} stands here and on line"
+                        f" {lines[key.value]}; keep one"
+                    )
+                todo.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            todo += node.value
+
+
 def _say(error: Any) -> str:
     value = error.instance
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         unknown = [key for key in value if key not in known]
-        near = difflib.get_close_matches(unknown[0], known, 1) if unknown else []
+        if unknown[0] is True and "true" in known:
+            return 'key true: YAML takes it for yes; write "true" in quotes'
+        near = difflib.get_close_matches(str(unknown[0]), known, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
         return f"unknown key {unknown[0]!r}; {hint}"
     if error.validator == "required":

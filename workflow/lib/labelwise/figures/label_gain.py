@@ -12,7 +12,11 @@ BUTT = {"solid_capstyle": "butt", "zorder": 2}
 
 
 def build(runs: list[Run]) -> Figure:
-    """Gain in accuracy from original to corrected labels, one row a model."""
+    """Gain in accuracy from original to corrected labels, one row a model.
+
+    A model whose answers are mapped is shown in its best setting under the corrected labels, which
+    the row names.
+    """
     panels = {
         key: [run for own in by_model(group).values() if (run := representative(own)) is not None]
         for key, group in corrected(runs).items()
@@ -32,7 +36,7 @@ def build(runs: list[Run]) -> Figure:
         _panel(axis, shown)
         title = f"{images}, original → {labels}, n = {shown[0].n('A')}"
         axis.set_title(style.plain(title), loc="right")
-    axes[-1, 0].set_xlabel("gain (percentage points)")
+    axes[-1, 0].set_xlabel("gain (points)")
     void = Line2D([], [], color=style.GREY, linewidth=3.5, alpha=0.45, **BUTT)
     whole = Line2D([], [], color="black", marker="o")
     rest = Line2D(
@@ -64,7 +68,8 @@ def _panel(axis: Axes, shown: list[Run]) -> None:
         if isinstance(line, str):
             ticks.append(line)
             continue
-        ticks.append(style.plain(line.name))
+        setting = f" ({line.task}, {line.mapper})" if line.encoder else ""
+        ticks.append(style.plain(line.name + setting))
         gain, low, high = (line.get("A", c) for c in ("gain", "gain_low", "gain_high"))
         if gain is None:
             axis.text(0, y, "not run", va="center", style="italic", fontsize=6)
