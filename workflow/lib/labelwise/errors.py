@@ -1,6 +1,8 @@
 """Errors that a user can act on, and the one place where they end a command."""
 
 import functools
+import os
+import select
 import sys
 from collections.abc import Callable
 
@@ -10,17 +12,41 @@ class LabelwiseError(ValueError):
 
 
 def cli(main: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a command: a ``LabelwiseError`` ends it with one line and exit status 1."""
+    """Wrap a command: bad input, or a file that cannot be read or written, ends it with one line.
+
+    Exit status 1 for these, 130 when stopped by the keyboard, 141 (as a shell counts SIGPIPE), and
+    no line at all, where the reader of its output went away, as ``head`` does.
+    """
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> None:
         try:
             main(*args, **kwargs)
+            sys.stdout.flush()
         except LabelwiseError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             raise SystemExit(1) from None
         except KeyboardInterrupt:
             print("stopped; what was finished is kept", file=sys.stderr, flush=True)
             raise SystemExit(130) from None
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) and _unread():
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise SystemExit(141) from None
+            file = error.filename2 or error.filename
+            text = f"{file}: {error.strerror}" if file and error.strerror else str(error)
+            text = " ".join(text.split()) or type(error).__name__
+            print(f"error: {text}", file=sys.stderr, flush=True)
+            raise SystemExit(1) from None
 
     return run
+
+
+def _unread() -> bool:
+    """Whether standard output is a pipe that nobody reads any more."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (OSError, ValueError):
+        return False

@@ -6,6 +6,7 @@ order carries no meaning. A file appears whole or not at all (``atomic``).
 
 import csv
 import io
+import itertools
 import json
 import os
 import tempfile
@@ -92,7 +93,9 @@ def read_json(path: str | Path) -> Any:
         raise LabelwiseError(f"{path}: no such file") from None
     except OSError as error:
         raise LabelwiseError(f"{path}: cannot be read: {error.strerror}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise LabelwiseError(f"{path}: JSON nested too deep") from None
+    except ValueError as error:
         raise LabelwiseError(f"{path}: not JSON: {error}") from None
 
 
@@ -106,6 +109,20 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[s
 
 def read_csv(path: str | Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
     """Read rows as dicts of strings; a missing file or column is an error that names it."""
+    return [row for _, row in csv_lines(path, columns)]
+
+
+def csv_lines(
+    path: str | Path, columns: Sequence[str] = ()
+) -> list[tuple[int, dict[str | None, Any]]]:
+    """Read rows as ``read_csv`` does, each with the number of its first line.
+
+    A row with more cells than headings has the rest under None; one with fewer has None in them.
+
+    Raises:
+        LabelwiseError: no such file, not CSV in UTF-8, a quote that is never closed, a missing
+            column, or a heading that occurs twice.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -114,16 +131,44 @@ def read_csv(path: str | Path, columns: Sequence[str] = ()) -> list[dict[str, st
         raise LabelwiseError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise LabelwiseError(f"{path}: not UTF-8 text: {error}") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    missing = [c for c in columns if c not in (reader.fieldnames or ())]
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    table, last = [], 0
+    try:
+        for cells in reader:
+            if cells if table else any(map(str.strip, cells)):
+                table.append((last + 1, cells))
+            last = reader.line_num
+    except csv.Error as error:
+        where = f"{path}: line {last + 1}"
+        if "unexpected end" in str(error):
+            raise LabelwiseError(f"{where}: a quote is opened and never closed") from None
+        hint = "; is a quote never closed?" if reader.line_num > last + 1 else ""
+        raise LabelwiseError(f"{where}: not CSV: {error}{hint}") from None
+    first, headings = table[0] if table else (1, [])
+    missing = [c for c in columns if c not in headings]
     if missing:
         raise LabelwiseError(
-            f"{path}: no column {', '.join(missing)}; it has {', '.join(reader.fieldnames or ())}"
+            f"{path}: no column {', '.join(missing)}; it has {', '.join(headings)}"
         )
-    try:
-        return list(reader)
-    except csv.Error as error:
-        raise LabelwiseError(f"{path}: line {reader.line_num}: not CSV: {error}") from None
+    twice = [c for c in dict.fromkeys(headings) if c and headings.count(c) > 1]
+    if twice:
+        raise LabelwiseError(f"{path}: line {first}: two columns are named {', '.join(twice)}")
+    rows, n = [], len(headings)
+    for number, cells in table[1:]:
+        row = dict(itertools.zip_longest(headings, cells[:n]))
+        if len(cells) > n:
+            row[None] = cells[n:]
+        rows.append((number, row))
+    return rows
+
+
+def one_line(where: str, row: Mapping[str | None, Any], but: Sequence[str] = ()) -> None:
+    """Raise where a cell holds a line break: nearly always a quote that was left open."""
+    for column, cell in row.items():
+        if isinstance(cell, str) and column not in but and ("\n" in cell or "\r" in cell):
+            raise LabelwiseError(
+                f"{where}: column {column} holds a line break; is a quote never closed?"
+            )
 
 
 def dump_line(value: Any) -> str:
@@ -145,7 +190,9 @@ def read_jsonl(path: str | Path) -> Iterator[Any]:
             for number, line in enumerate(file, 1):
                 try:
                     yield json.loads(line)
-                except json.JSONDecodeError as error:
+                except RecursionError:
+                    raise LabelwiseError(f"{path}:{number}: JSON nested too deep") from None
+                except ValueError as error:
                     raise LabelwiseError(f"{path}:{number}: not JSON: {error}") from None
     except UnicodeDecodeError as error:
         raise LabelwiseError(f"{path}: not UTF-8 text: {error}") from None

@@ -89,6 +89,8 @@ def read_pairs(source: str | Path) -> Pairs:
         raise LabelwiseError(
             f"equivalents: {source} is neither paper, none, dataset nor a file that can be read"
         ) from None
+    except UnicodeDecodeError as error:
+        raise LabelwiseError(f"equivalents: {source}: not UTF-8 text: {error}") from None
     groups = _json_groups(path, text) if path.suffix == ".json" else _csv_groups(path, text)
     pairs = set()
     for where, group in groups:
@@ -102,7 +104,11 @@ def read_pairs(source: str | Path) -> Pairs:
 
 def _csv_groups(path: Path, text: str) -> list[tuple[str, list[int]]]:
     groups = []
-    for number, row in enumerate(csv.reader(text.splitlines()), 1):
+    try:
+        rows = list(csv.reader(text.splitlines()))
+    except csv.Error as error:
+        raise LabelwiseError(f"{path}: not CSV: {error}") from None
+    for number, row in enumerate(rows, 1):
         if not row or (number == 1 and not row[0].strip().isdigit()):
             continue
         try:
@@ -120,7 +126,9 @@ def _json_groups(path: Path, text: str) -> list[tuple[str, list[int]]]:
         return [(f"eq_classes {name!r}", [int(i) for i in ids]) for name, ids in groups.items()]
     except json.JSONDecodeError as error:
         raise LabelwiseError(f"{path}: not JSON: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except RecursionError:
+        raise LabelwiseError(f"{path}: JSON nested too deep") from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise LabelwiseError(
             f"{path}: no groups of class ids under the key eq_classes (name: [ids])"
         ) from None

@@ -8,6 +8,7 @@ the score: images, model, protocol, batching, mapper, labels, original and so on
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,28 +36,30 @@ def read_predictions(path: str | Path) -> list[dict[str, Answer]]:
     """The answers of a ``results/predictions`` file: one dict a repeat, in the order of repeats.
 
     Raises:
-        LabelwiseError: a missing file or column, no rows, an unknown outcome, class ids that are no
-            numbers, or an image that occurs twice in a repeat.
+        LabelwiseError: a missing file or column, no rows, an unknown outcome, a repeat or class ids
+            that are no numbers, or an image that occurs twice in a repeat.
     """
-    runs: dict[str, dict[str, Answer]] = {}
-    for number, row in enumerate(records.read_csv(path, records.PREDICTIONS), 2):
-        run, image = runs.setdefault(row["repeat"], {}), row["image"]
+    runs: dict[int, dict[str, Answer]] = {}
+    for number, row in records.csv_lines(path, records.PREDICTIONS):
+        where = f"{path}: line {number}"
+        records.one_line(where, row, but=("answer",))
+        if None in row or None in row.values():
+            raise LabelwiseError(f"{where}: another number of cells than headings")
+        if not re.fullmatch(r"[0-9]{1,9}", row["repeat"]):
+            raise LabelwiseError(f"{where}: repeat {row['repeat']!r} is not a whole number")
+        run, image = runs.setdefault(int(row["repeat"]), {}), row["image"]
         if image in run:
-            raise LabelwiseError(
-                f"{path}: line {number}: {image} is twice in repeat {row['repeat']}"
-            )
+            raise LabelwiseError(f"{where}: {image} is twice in repeat {row['repeat']}")
         if row["outcome"] not in OUTCOME:
-            raise LabelwiseError(f"{path}: line {number}: unknown outcome {row['outcome']!r}")
+            raise LabelwiseError(f"{where}: unknown outcome {row['outcome']!r}")
         try:
             classes = records.ids(row["class"])
         except ValueError:
-            raise LabelwiseError(
-                f"{path}: line {number}: class {row['class']!r} is no id"
-            ) from None
+            raise LabelwiseError(f"{where}: class {row['class']!r} is no id") from None
         run[image] = Answer(classes, row["outcome"], row["mapped"] == "1")
     if not runs:
         raise LabelwiseError(f"{path}: no rows")
-    return [runs[repeat] for repeat in sorted(runs, key=lambda text: (len(text), text))]
+    return [runs[repeat] for repeat in sorted(runs)]
 
 
 def score(
