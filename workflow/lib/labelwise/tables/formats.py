@@ -42,7 +42,8 @@ def build(runs: list[Run]) -> Table:
         "Accuracy in percent with the whole class list in the prompt and exact matching; behind"
         " each number the difference in percentage points from the model's first row (the"
         " experiment holds no interval for it). An answer to a protocol that asks for all classes"
-        " is right if one of them is. Unusable: answers without a class of the list."
+        " is right if one of them is. Unusable: answers without a class of the list; where all are,"
+        " what is right comes from images without any label."
         f" {how_scored(shown)}"
         if several
         else "",

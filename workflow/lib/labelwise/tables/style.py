@@ -158,6 +158,8 @@ def cell(run: Run, column: Column) -> Cell:
     """The cell of a run: value and interval in percent (gain: percentage points)."""
     category, measure, n = column.category, column.measure, run.n(column.category)
     value = run.get(category, measure)
+    if measure in ("both", "oop") and run.repeats > 1:
+        return Cell(value, n)
     if measure in ("both", "oop"):
         own = share(None if value is None else round(value * n / 100, 6), n)
         own.value = value
@@ -232,7 +234,9 @@ def how_scored(runs: Sequence[Run]) -> str:
     methods = ["Wilson score"] if repeats[0] == 1 else []
     if repeats[-1] > 1:
         over = " and ".join(str(r) for r in repeats if r > 1)
-        methods.append(f"Student's t over {over} repeats")
+        methods.append(
+            f"Student's t over {over} repeats, which tells how repeats differ, not images"
+        )
     rules = sorted({(run.labels, run.rules) for run in runs})
     return " ".join(
         [

@@ -1,4 +1,4 @@
-"""One file is the truth about versions; the others repeat it."""
+"""One file is the truth about versions, which others repeat; links in the pages lead somewhere."""
 
 import re
 import tomllib
@@ -58,3 +58,10 @@ def test_every_rule_names_an_environment():
         for rule in re.split(r"\n(?=rule )", path.read_text())[1:]:
             named = re.search(r'"\.\./\.\./envs/(\w+)\.yaml"', rule)
             assert named and (ROOT / "envs" / f"{named.group(1)}.yaml").is_file(), rule[:40]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/servers.md", "data/demo/README.md"])
+def test_local_links_lead_somewhere(page):
+    path = ROOT / page
+    for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text()):
+        assert (path.parent / link).exists(), link
