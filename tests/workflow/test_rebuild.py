@@ -90,6 +90,31 @@ def test_a_model_reruns_alone(study):
     assert planned["infer"] == 2
 
 
+def test_a_new_protocol_is_asked_alone(study):
+    study.edit(
+        "config/config.yaml",
+        "  choice:\n    kind: choice",
+        "  open-json:\n    kind: open\n    prompt: config/prompts/open-json.yaml\n    classes: curated\n"
+        "    format: json\n  choice:\n    kind: choice",
+    )
+    study.edit("config/config.yaml", "protocols: [open]", "protocols: [open, open-json]")
+    planned = study.planned()
+    assert set(planned) == BELOW_INFER | {"write_requests"}
+    assert planned["infer"] == planned["write_requests"] == 1
+
+
+def test_a_model_that_joins_is_asked_alone(study):
+    study.edit(
+        "config/config.yaml",
+        "models:\n",
+        "models:\n  spare: {kind: control, engine: chance, seed: 9}\n",
+    )
+    study.edit("config/config.yaml", "[oracle, chance, guess]", "[oracle, chance, guess, spare]")
+    planned = study.planned()
+    assert set(planned) == BELOW_INFER
+    assert planned["infer"] == 2
+
+
 def test_a_display_name_asks_nothing(study):
     study.edit("config/config.yaml", "name: Guess", "name: A guess")
     assert set(study.planned()) == {"gather", "draw_figure", "typeset_table"}
