@@ -226,3 +226,10 @@ def test_show_prints_one_prompt_with_placeholders(files):
         show("image-03", "q")
     with pytest.raises(LabelwiseError, match="protocols: 'r' is none of p, q"):
         show("image-03", "r")
+
+
+def test_a_prompt_with_fewer_images_may_say_less():
+    spec = {"kind": "closed", "prompt": "config/prompts/closed-plain.yaml", "classes": "c"}
+    lines = list(requests.make("p", spec | {"max_tokens": 12}, list("abc"), ["x"], 2, "sorted"))
+    assert lines[0]["max_tokens"] == 24
+    assert [line.get("max_tokens", 24) for line in lines[1:]] == [24, 12]

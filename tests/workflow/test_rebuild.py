@@ -94,8 +94,8 @@ def test_a_new_protocol_is_asked_alone(study):
     study.edit(
         "config/config.yaml",
         "  choice:\n    kind: choice",
-        "  open-json:\n    kind: open\n    prompt: config/prompts/open-json.yaml\n    classes: curated\n"
-        "    format: json\n  choice:\n    kind: choice",
+        "  open-json:\n    kind: open\n    prompt: config/prompts/open-json.yaml\n"
+        "    classes: curated\n    format: json\n  choice:\n    kind: choice",
     )
     study.edit("config/config.yaml", "protocols: [open]", "protocols: [open, open-json]")
     planned = study.planned()

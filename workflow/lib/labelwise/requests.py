@@ -2,7 +2,8 @@
 
 The file's first line is a header with all that the prompts share (``system`` first: the same bytes
 for all); then one line a request: its number, repeat, image ids, and what differs from the header
-(``closing``, ``primer`` and ``schema`` of a shorter last prompt, a question's ``options``). Asking
+(``closing``, ``primer``, ``schema`` and ``max_tokens`` of a prompt with fewer images, a question's
+``options``). Asking
 again (``repeats``) repeats the same prompts, except in multiple choice, where options are redrawn.
 """
 
@@ -99,9 +100,8 @@ def make_header(
         header |= {"closing": "", "primer": "", "schema": None}
     else:
         header |= ending(spec, templates, variables, batch, ())
-    overhead = 0 if spec["format"] == "plain" else JSON_TOKENS * (batch + 1)
     header |= {
-        "max_tokens": spec["max_tokens"] * batch + overhead,
+        "max_tokens": token_limit(spec, batch),
         "stop": _stop(spec, batch),
         "images_per_prompt": batch,
         "order": order,
@@ -122,6 +122,12 @@ def _stop(spec: dict, batch: int) -> list[str]:
         return spec["stop"]
     beyond = [f"\n{batch + 1}:"] if spec["format"] == "plain" else []
     return [text for text in spec["stop"] if "\n" not in text] + beyond
+
+
+def token_limit(spec: dict, n_images: int) -> int:
+    """Tokens that an answer to ``n_images`` images may have."""
+    overhead = 0 if spec["format"] == "plain" else JSON_TOKENS * (n_images + 1)
+    return spec["max_tokens"] * n_images + overhead
 
 
 def ending(
@@ -245,6 +251,7 @@ def make(
                 request["options"] = options
             if choice or len(ids) != batch:
                 parts = ending(spec, context["templates"], context["variables"], len(ids), options)
+                parts["max_tokens"] = token_limit(spec, len(ids))
                 request |= {key: value for key, value in parts.items() if value != header[key]}
             yield request
             number += 1

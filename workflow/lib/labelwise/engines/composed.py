@@ -88,7 +88,8 @@ class Model:
         for file, piece in zip(question.files, pieces, strict=True):
             parts += [self.look(file), self._embed(piece)]
         embeds = torch.cat(parts)
-        return Row(question.id, len(embeds), self.header["max_tokens"], embeds)
+        limit = question.request.get("max_tokens", self.header["max_tokens"])
+        return Row(question.id, len(embeds), limit, embeds)
 
     def _ended(self, tokens: list[int]) -> bool:
         if tokens[-1] == self.tokenizer.eos_token_id:
