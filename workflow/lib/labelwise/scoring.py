@@ -89,7 +89,10 @@ def hits(admitted: np.ndarray, answers: Sequence[Iterable[int]]) -> np.ndarray:
 
 def _flat(lists: Sequence[Iterable[int]]) -> tuple[np.ndarray, np.ndarray]:
     sizes = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
-    ids = np.fromiter(chain.from_iterable(lists), dtype=np.int64, count=int(sizes.sum()))
+    try:
+        ids = np.fromiter(chain.from_iterable(lists), dtype=np.int64, count=int(sizes.sum()))
+    except OverflowError:
+        ids = np.array([i if abs(i) < 2**62 else -1 for ids in lists for i in ids], dtype=np.int64)
     return np.repeat(np.arange(len(lists)), sizes), ids
 
 
