@@ -183,6 +183,8 @@ def test_devkit_broken(tmp_path):
     fails(tmp_path, "1\n", "devkit", "must map them one to one", mapping=str(mapping))
     mapping.write_text("one tench\n")
     fails(tmp_path, "1\n", "devkit", "line 1: 'one tench'", mapping=str(mapping))
+    mapping.write_bytes(b"1 n01440764 \xff")
+    fails(tmp_path, "1\n", "devkit", "m.txt: not UTF-8 text", mapping=str(mapping))
     whole = "\n".join(f"{i + 1} {w}" for w, i in labels.wnids().items())
     mapping.write_text(whole)
     fails(tmp_path, "1\n0\n", "devkit", "line 2: '0' is not an ILSVRC2012_ID", mapping=str(mapping))

@@ -21,7 +21,11 @@ def cli(main: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(main)
     def run(*args, **kwargs) -> None:
         try:
-            main(*args, **kwargs)
+            try:
+                main(*args, **kwargs)
+            except SystemExit:  # --help
+                sys.stdout.flush()
+                raise
             sys.stdout.flush()
         except LabelwiseError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)

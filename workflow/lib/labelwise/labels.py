@@ -254,7 +254,7 @@ def _shards(spec: Mapping[str, Any], images: Path | None) -> Rows:
 def _devkit(spec: Mapping[str, Any]) -> Rows:
     path = source(spec)
     class_of = _devkit_classes(source(spec, "mapping"))
-    for number, line in enumerate(path.read_text(encoding="utf-8").split(), 1):
+    for number, line in enumerate(records.read_text(path).split(), 1):
         where = f"{path}: line {number}"
         if not line.isdigit() or int(line) not in class_of:
             raise LabelwiseError(f"{where}: {line!r} is not an ILSVRC2012_ID of {spec['mapping']}")
@@ -269,7 +269,7 @@ def _devkit_classes(path: Path) -> dict[int, int]:
         synsets = loadmat(path, squeeze_me=True)["synsets"]
         pairs = [(int(s["ILSVRC2012_ID"]), str(s["WNID"])) for s in synsets]
     else:
-        text = path.read_text(encoding="utf-8")
+        text = records.read_text(path)
         pairs = []
         for number, line in enumerate(text.splitlines(), 1):
             wnid, digits = re.search(r"\bn\d{8}\b", line), re.search(r"\b\d{1,4}\b", line)

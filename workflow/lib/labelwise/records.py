@@ -99,6 +99,18 @@ def read_json(path: str | Path) -> Any:
         raise LabelwiseError(f"{path}: not JSON: {error}") from None
 
 
+def read_text(path: str | Path) -> str:
+    """Read one text file in UTF-8, with or without its mark; line ends become unix ones."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise LabelwiseError(f"{path}: no such file") from None
+    except OSError as error:
+        raise LabelwiseError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise LabelwiseError(f"{path}: not UTF-8 text: {error}") from None
+
+
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows (dicts) under ``columns``, with unix line ends; None is an empty cell."""
     with atomic(path) as file:
@@ -123,15 +135,7 @@ def csv_lines(
         LabelwiseError: no such file, not CSV in UTF-8, a quote that is never closed, a missing
             column, or a heading that occurs twice.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise LabelwiseError(f"{path}: no such file") from None
-    except OSError as error:
-        raise LabelwiseError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise LabelwiseError(f"{path}: not UTF-8 text: {error}") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     table, last = [], 0
     try:
         for cells in reader:
