@@ -275,6 +275,35 @@ def test_the_primer_belongs_to_the_json_and_the_lines():
     assert outcomes("I'm sorry, I can't.", format="json", primer='{"1": "') == ["abstain"] * 3
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0: hen\n1: tench\n2: goldfish", ["count_mismatch"] * 3),
+        (" **0.** hen\n1: tench", ["count_mismatch"] * 3),
+        ("\nImage 0: hen\nImage 1: tench", ["count_mismatch"] * 3),
+        (" Sure!\n0: hen\n1: tench", ["count_mismatch"] * 3),
+        ("1: tench\n2: goldfish\n3: hen", ALL),
+        ("2: goldfish\n3: hen", ["count_mismatch", (1,), (8,)]),
+        (" tench\n2: goldfish\n3: hen", ALL),
+    ],
+)
+def test_the_primer_is_not_put_before_a_number_label(text, expected):
+    assert outcomes(text, primer="1:") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (" 0: tench\n2: 5\n3: 7", [(0,), (5,), (7,)]),
+        (" 207.\n2: 5\n3: 6", [(207,), (5,), (6,)]),
+        ("0: 5\n1: 6\n2: 7", ["count_mismatch"] * 3),
+        ("1: 5\n2: 6\n3: 7", [(5,), (6,), (7,)]),
+    ],
+)
+def test_an_id_with_its_own_name_is_no_number_label(text, expected):
+    assert outcomes(text, primer="1:", answer="id") == expected
+
+
 def test_json_ids_are_read_exactly():
     text = '{"1": 0, "2": "207", "3": 207.0}'
     assert outcomes(text, format="json", answer="id") == [(0,), (207,), "parse_error"]
@@ -375,6 +404,92 @@ def test_letters(text, expected):
     assert outcome(text, kind="choice", answer="letter") == expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not B",
+        "NOT B",
+        "It is not B",
+        "It is **not** B",
+        "It _is not_ B",
+        "It isn't A",
+        "It isn’t A",
+        "Neither A",
+        "Neither A nor B",
+        "The image does not show B.",
+        "I would rule out A.",
+        "A is incorrect",
+        "A is incorrect.",
+        "A is ruled out",
+        "Option B is wrong",
+        "b) is not it",
+        "A: wrong",
+        "A, in my view, is wrong.",
+        "A. Incorrect.",
+        "A. tench is incorrect",
+        "A. Tench is wrong",
+        "B? No.",
+        "Is it B? I don't think so",
+        "B. This is not right.",
+        "It isn't the tench, A.",
+        "Not A but B",
+        "B, not A",
+        "Anything but B",
+        "Everything except A",
+        "It cannot be B",
+        "No, not B.",
+        "Definitely not (B).",
+        "Incorrect options:\n- A",
+        "~~B~~ ≠",
+        "❌ B",
+        "The answer is not B",
+        "The answer isn't B.",
+        "The wrong answer is B",
+        "I don't think the answer is B.",
+        "The answer is B. That is incorrect.",
+        "Not a fish (C); surely not",
+    ],
+)
+def test_a_letter_that_is_denied_is_not_chosen(text):
+    assert outcome(text, kind="choice", answer="letter") == TWO
+    assert outcome(text, kind="choice", answer="letter", finish="length") == TWO
+
+
+@pytest.mark.parametrize("name", ["not a lynx", "exception", "wrong"])
+def test_an_options_own_name_denies_nothing(name):
+    options = [{"letter": "A", "class": 0, "name": name}]
+    header = {"kind": "choice", "answer": "letter", "format": "plain", "images_per_prompt": 1}
+    request = {"images": ["i"], "options": options}
+    for text in (f"A. {name}", f"It is {name}: A"):
+        (found,) = parsing.parse(text, "stop", header | {"primer": ""}, request, NAMES)
+        assert (found.outcome, found.classes) == A
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "B!",
+        "It may not be silver, but B is my choice",
+        "I am not certain. Answer: B",
+        "**Answer:** B, not the feathered one",
+        "The answer is B, because it is not silver",
+        "B because it is not silver",
+        "It does not look silver, so B.",
+        "B\n\nThe fish is not silver.",
+        "B. It is not silver.",
+        "It is B. The image does not show a bird.",
+    ],
+)
+def test_a_denial_elsewhere_leaves_a_letter_as_it_is(text):
+    assert outcome(text, kind="choice", answer="letter") == B
+
+
+@pytest.mark.parametrize("text", ["not goldfish", "Neither hen", "Not a goldfish but a hen"])
+def test_a_denied_name_is_no_choice(text):
+    assert outcome(text, kind="choice") == OTHER
+    assert outcome(text, kind="choice", answer="letter") == OTHER
+
+
 def test_a_letter_is_complete_when_it_stands():
     assert outcome("B", kind="choice", answer="letter", finish="length") == B
     assert outcome("B. gold", kind="choice", answer="letter", finish="length") == B
@@ -422,10 +537,46 @@ def test_an_option_denotes_its_own_class_where_two_bear_its_name():
         (f"{TIGHTS}; missile", "name", ("ok", (638, 657, 744))),
         ("dragon", "name", OTHER),
         ("I don't know", "name", ("abstain", ())),
+        ("1. tench\n2. goldfish", "name", ("ok", (0, 1))),
+        ("1) tench\n2) dragon", "name", ("ok", (0,))),
+        ("**1.** tench\n**2.** hen", "name", ("ok", (0, 8))),
+        ("- tench\n- goldfish", "name", ("ok", (0, 1))),
+        ("These:\n\n* tench\n• hen", "name", ("ok", (0, 8))),
+        ("- tench, hen\n- ostrich", "name", ("ok", (0, 8, 9))),
+        ('["tench","hen"]', "name", ("ok", (0, 8))),
+        ('["tench", "dragon"]', "name", ("ok", (0,))),
+        ('["dragon"]', "name", OTHER),
+        ("[]", "name", ("ok", ())),
+        ('```json\n["tench",\n "hen"]\n```', "name", ("ok", (0, 8))),
+        ('[["tench"]]', "name", TWO),
+        ("tench, goldfish", "name", ("ok", (0, 1))),
+        ("tench, hen; ostrich", "name", ("ok", (0, 8, 9))),
+        ("tench, dragon", "name", OTHER),
+        ("tench, ", "name", OTHER),
+        (TIGHTS, "name", ("ok", (638,))),
+        (f"tench, {TIGHTS}", "name", ("ok", (0, 638))),
+        (f'"{TIGHTS}", "hen"', "name", ("ok", (638, 8))),
+        (";", "name", OTHER),
+        ("1. 207\n2. 208", "id", ("ok", (207, 208))),
+        ("- 207\n- 208", "id", ("ok", (207, 208))),
+        ("1. 207, 208", "id", ("ok", (207, 208))),
+        ("5. 207", "id", OTHER),
+        ("0. 207\n1. 208", "id", OTHER),
+        ("1: goldfish\n2: great white shark", "id", ("ok", (1, 2))),
+        ("[1,\n2]", "id", ("ok", (1, 2))),
+        ('["1", "2"]', "id", ("ok", (1, 2))),
+        ("[1.5]", "id", TWO),
     ],
 )
 def test_all_labels(text, answer, expected):
     assert outcome(text, kind="all", answer=answer) == expected
+
+
+def test_a_comma_list_that_can_be_read_in_two_ways_is_unknown():
+    names = Names(["red", "green", "red, green", "blue"])
+    assert outcome("red, green", kind="all", names=names) == ("ok", (2,))
+    assert outcome("red, green, blue", kind="all", names=names) == OTHER
+    assert outcome("green, red, blue", kind="all", names=names) == ("ok", (1, 0, 3))
 
 
 def test_all_labels_in_json():
@@ -449,14 +600,16 @@ def test_the_laxer_match_is_the_lookups_and_off_by_default():
             part * 10**5
             for part in ("{", '{"1": ', '"', "*", "#", "A ", "answer ", "1: ", "; ", "- ")
         ),
+        *(part * 10**5 for part in ("not B. ", "B because ", "tench, ", "1. 2\n", "[", ":\n")),
         "1" * 10**5 + ": tench",
         "\x00\r",
         '{"1": "\\ud800"}',
     ],
-    ids=range(13),
+    ids=range(19),
 )
 @pytest.mark.parametrize(
-    ("kind", "answer"), [("closed", "name"), ("closed", "id"), ("choice", "letter"), ("all", "id")]
+    ("kind", "answer"),
+    [("closed", "name"), ("closed", "id"), ("choice", "letter"), ("all", "id"), ("all", "name")],
 )
 @pytest.mark.parametrize("form", ["plain", "json"])
 def test_hostile_texts_are_read_in_no_time(text, kind, answer, form):
@@ -583,11 +736,30 @@ def test_command_offers_the_options_it_is_given(config, monkeypatch, capsys):
         (["--protocol", "shut"], "", "protocols: 'shut' is none of closed, letter"),
         (["--protocol", "closed"], "tench", "standard input:1: not JSON"),
         (["--protocol", "closed"], '{"a": 1}', "standard input:1: not a JSON string"),
+        (["--protocol", "closed"], "1" * 5000, "standard input:1: not JSON"),
+        (["--protocol", "closed"], "[" * 10**5, "standard input:1: not JSON"),
+        (["--protocol", "closed"], b'"tench"\n"\xe9"', "standard input:2: not UTF-8 text"),
         (["--protocol", "closed", "--images", "0"], "", "--images must be at least 1"),
+        (["--protocol", "letter", "--images", "3"], "", "--images 3: letter is a choice question"),
+        (["--protocol", "letter", "--options", "2000"], "", "class 2000 is none of 0..999"),
+        (["--protocol", "letter", "--options", "-1"], "", "class -1 is none of 0..999"),
+        (["--protocol", "letter", "--options", *map(str, range(27))], "", "27 are more than"),
+        (["--protocol", "closed", "--options", "1"], "", "--options: closed is no choice question"),
     ],
 )
 def test_command_says_what_is_wrong(config, monkeypatch, capsys, arguments, text, message):
-    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    raw = text if isinstance(text, bytes) else text.encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw)))
     with pytest.raises(SystemExit):
         parsing.main(["--config", config, *arguments])
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert message in said and said.startswith("error: ") and said.count("\n") == 1
+
+
+def test_command_reads_a_number_of_any_length_in_an_answer(config, monkeypatch, capsys):
+    digits = "7" * 5000
+    lines = [digits, f"{digits}: tench", f'{{"1": {digits}}}', '{"1": 1e999}']
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(map(json.dumps, lines))))
+    parsing.main(["--config", config, "--protocol", "closed"])
+    found = [json.loads(line)[0]["outcome"] for line in capsys.readouterr().out.splitlines()]
+    assert found == ["parse_error"] * 4

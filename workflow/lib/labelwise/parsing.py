@@ -4,7 +4,9 @@
 
 - ``plain``, one image a prompt: the whole text. Several: the lines that start with an image's
   number ("1: tench", "2. goldfish", "Image 3 - hen"); other lines are passed over. JSON
-  with the images' numbers as keys is read as below, though it was not asked for.
+  with the images' numbers as keys is read as below, though it was not asked for. The primer
+  ("1:") is put before the text, but not where the text starts with a number label of its own. An
+  answer that is an id with its own name ("0: tench") is no label.
 - ``json`` and ``structured``: the JSON object(s) with the images' numbers as keys, alone, in a code
   fence or amid prose, in any order; "image 1" is key 1; one enclosing object is looked through.
   Keys that are no number of an image are passed over. Broken JSON is a ``parse_error``.
@@ -19,13 +21,24 @@
   end, and the image's own number before it;
 - a class name, lower-cased and whole (paper 1.3), is ``ok``; so are several in one value if all are
   names, separated by semicolons or in a JSON array: any of them may be right, as in the authors'
-  code. Commas never separate names. A name borne by two classes denotes both;
+  code. Commas never separate names (but see ``all``). A name borne by two classes denotes both;
 - an id is a whole number of the list ("207", "id 207"), also followed by its own name ("207: Golden
   Retriever"); a name is not an answer to a question for ids;
 - a letter may have punctuation or words around it ("(B)", "The answer is B."). Two options, or a
   letter beside another option's name, are a ``parse_error``; "A" before a word is an article;
+- a letter that is denied is a ``parse_error``, never a choice: a word of denial (``DENIALS``:
+  "not", "n't", "neither", "rule out", "wrong"; options' names aside) in the letter's clause, or a
+  verdict right after it ("A. Incorrect."). A clause ends at a full stop, an exclamation mark, a
+  semicolon, a line's end, ", but", ", so", and at "because" after the letter; not at a comma, a
+  colon or a question mark. Only a text that is the bare letter, and a stated answer ("the answer is
+  B", "Answer: B") that no denial comes before in its clause, are free of this. Option names are
+  never looked for amid words: "not a goldfish" is no answer by name;
 - ``all`` protocols take any number of classes, also none; unknown ones beside known ones are left
-  out;
+  out. A whole text may be one JSON array, also in a code fence. Parts stand on lines of their own
+  or between semicolons, ids also between commas or white space. List markers before a part
+  (bullets, "1.", "2)") are taken off; before ids numbers are markers only if the lines count 1, 2,
+  3, ..., else a line "5. 207" is unknown. Commas separate the names of a part that is no name as a
+  whole only if all between them are names, in one way alone: "tench, dragon" is unknown as a whole;
 - ``abstain``: a text that says it does not answer (``REFUSALS``); ``empty``: nothing is left;
   ``out_of_list``: anything else.
 
@@ -35,6 +48,7 @@
 """
 
 import argparse
+import bisect
 import json
 import re
 import string
@@ -73,6 +87,18 @@ REFUSALS = (
 )
 """What an abstention starts with (after lower-casing and unwrapping); a ``$`` ends it there."""
 
+DENIALS = (
+    r"(?:not|never|neither|nor|none|no|nope|non|nothing|nobody|without|cannot|n't)",
+    r"(?:don|doesn|didn|isn|aren|wasn|weren|can|couldn|won|wouldn|shouldn|hasn|haven)t",
+    r"(?:rul(?:e|es|ed|ing) (?:it |this |that |them )?out|eliminat\w*|exclu\w*|reject\w*|"
+    r"dismiss\w*|discard\w*|discount\w*|except\w*|den(?:y|ies|ied|ying)|doubt\w*|disagree\w*|lacks?|fails?)",
+    r"(?:(?:in|un)correct\w*|wrong\w*|mistaken\w*|inaccurate\w*|invalid\w*|false\w*|untrue|"
+    r"impossible|improbable|unlikely|implausible|least|worst|hardly|unsuitable|inappropriate)",
+    r"(?:(?:rather|other) than|instead of|far from|apart from|aside from|"
+    r"(?:anything|everything|any|all|any one|every one) but)",
+)
+"""Words that deny, lower-cased: a letter in the same clause is not taken for the answer."""
+
 LAYERS = 8
 """At most so many layers of wrapping are taken off."""
 
@@ -90,6 +116,31 @@ _KEY = re.compile(r"^\s*(?:(?:image|img|picture|photo)[\s_#]*)?(\d{1,6})[.:)]?\s
 _OBJECT = re.compile(r"\{\s*[\"}]")
 _MEMBER = re.compile(r'[{,]\s*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
 _SPACE = re.compile(r"\s*")
+_DENIAL = re.compile(
+    rf"(?:(?<![a-z0-9])|(?<=[a-z])(?=n't))(?:{'|'.join(DENIALS)})(?![a-z0-9])|≠|!=|~~|¬|[✗✘❌]"
+)
+_VERDICT = re.compile(
+    r"\W*(?:(?:no|nope|wrong|incorrect|false|untrue|impossible|[✗✘❌])(?!\w)"
+    r"|not(?=\W*$| (?:it|this|that|so|right|correct|true|possible|likely|sure|"
+    r"the (?:right|correct|answer|one))\b)"
+    r"|i (?:do not|don't|doubt)\b"
+    r"|(?:it|this|that|which)\b(?=.{0,40}\b(?:wrong|incorrect|false|impossible|excluded)\b"
+    r"|.{0,40}(?:\bnot|n't|\bcannot)\b.{0,40}"
+    r"(?:\b(?:right|correct|true|answer|possible|match\w*|fits?|one)\b|\bit\W*$)))"
+)
+_CLAUSE_END = re.compile(
+    r"\.(?=\s+[^a-z\s]|\s*$)|[!;\n]|,\s*(?:but|(?:and |but )?(?:so|therefore|thus|hence))\b",
+)
+_REASON = re.compile(r"\b(?:because|since)\b", re.IGNORECASE)
+_STATED = re.compile(
+    r"\b(?:answer|option|choice|letter)(?P<is> is)?(?P<colon>[\s:=]*)(?:\*\*\s*)?[(\[\"'*]*"
+    r"(?P<letter>[a-z])(?=\W*$|[).:,;\]])",
+    re.IGNORECASE,
+)
+_MARKER = re.compile(
+    r"^\s*(?:[-*•‣▪◦–—+]\s+|[*_]*[(\[]?(?P<number>\d{1,4})(?:[.)\]:]+(?!\d)|\s+[-–—]\s)[*_]*\s*)"
+)
+_FENCE = re.compile(r"^```\w*\s*\n(.*?)\n?\s*```$", re.DOTALL)
 _ID = re.compile(
     r"^(?:(?:class|label|category)\s*)?(?:id|index|number|no\.?)?\s*[:=#]?\s*(\d+)(.*)$",
     re.I | re.S,
@@ -136,6 +187,8 @@ def parse(text: str, finish: str, header: dict, request: dict, names: Names) -> 
     if not cut and "{" not in text and refuses(text) and not numbered(text, cut)[0]:
         return [Answer(image, n, "abstain", _shown(text)) for n, image in enumerate(images, 1)]
     whole = request.get("primer", header["primer"]) + text
+    if header["format"] == "plain" and _labelled(text, header, request, names):
+        whole = text
     values, failed = _pairs(text, cut) if unasked else numbered(whole, cut)
     if 0 in values:
         values, failed = {}, "count_mismatch"
@@ -151,6 +204,14 @@ def parse(text: str, finish: str, header: dict, request: dict, names: Names) -> 
             value, complete = found[-1]
             answers.append(_read(image, n, value, not complete, header, request, names))
     return answers
+
+
+def _labelled(text: str, header: dict, request: dict, names: Names) -> bool:
+    """Whether a text starts with a number label, so that no primer belongs before it."""
+    first = text.strip().split("\n")[0].strip()
+    if not _NUMBERED.match(first):
+        return False
+    return header["answer"] != "id" or not _find(first, 1, header, request, names)
 
 
 def _shown(value: Any) -> str:
@@ -284,7 +345,13 @@ def _read(
         return _letter(image, n, shown, cut, request)
     if cut:
         return Answer(image, n, "truncated", shown)
-    if len(parts) == 1:
+    if several and isinstance(value, str) and (array := _array(value)) is not None:
+        if not array:
+            return Answer(image, n, "ok", shown)
+        if not all(_is_text(part) for part in array):
+            return Answer(image, n, "parse_error", shown)
+        parts = [_shown(part) for part in array]
+    elif len(parts) == 1:
         parts = _parts(parts[0], n, header, request, names)
     found = [_find(part, n, header, request, names) for part in parts]
     if all(found) or (several and any(found)):
@@ -301,19 +368,83 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool))
 
 
+def _array(text: str) -> list | None:
+    """The JSON array that a whole text is, also in a code fence; None where it is none."""
+    text = text.strip()
+    if fenced := _FENCE.match(text):
+        text = fenced[1].strip()
+    for form in unwrapped(text):
+        if form.startswith("[") and form.endswith("]"):
+            try:
+                value = json.loads(form, parse_constant=_constant, strict=False)
+            except (ValueError, RecursionError):
+                return None
+            return value
+    return None
+
+
 def _parts(text: str, n: int, header: dict, request: dict, names: Names) -> list[str]:
     """One text as the answers in it; a text that is an answer as a whole is one."""
     if _find(text, n, header, request, names):
         return [text]
-    if header["kind"] == "all":
-        bare = unwrapped(text)[-1].strip("[]{}")
-        separators = r"[;,\s]+" if header["answer"] == "id" else r"[;\n]"
-        return [
-            part
-            for part in re.split(separators, bare if header["answer"] == "id" else text)
-            if part.strip()
-        ]
-    return [part for part in text.split(";") if part.strip()] or [text]
+    if header["kind"] != "all":
+        return [part for part in text.split(";") if part.strip()] or [text]
+    by_id = header["answer"] == "id"
+    if by_id and "\n" not in text.strip():
+        text = unwrapped(text)[-1].strip("[]{}")
+    lines = [line for line in text.split("\n") if line.strip()]
+    numbers = [int(m["number"]) for m in map(_MARKER.match, lines) if m and m["number"]]
+    counted = len(numbers) == len(lines) and numbers == list(range(1, len(lines) + 1))
+    parts = []
+    for line in lines:
+        marker = _MARKER.match(line) if by_id else None
+        if marker and line[marker.end() :].strip():
+            # the whole line may be an id with its name; no image's number is taken off here
+            if not marker["number"] or (counted and not _find(line, -1, header, request, names)):
+                line = line[marker.end() :]
+            elif not counted and not _find(line, -1, header, request, names):
+                continue
+        for part in line.split(";"):
+            if not part.strip():
+                continue
+            if _find(part, n, header, request, names):
+                parts.append(part)
+            elif by_id:
+                bare = unwrapped(part)[-1].strip("[]{}")
+                parts += [piece for piece in re.split(r"[,\s]+", bare) if piece]
+            else:
+                bare = part[marker.end() :] if (marker := _MARKER.match(part)) else part
+                parts += _listed(bare, n, header, request, names)
+    return parts or [text]
+
+
+def _listed(text: str, n: int, header: dict, request: dict, names: Names) -> list[str]:
+    """The names of a comma list, if all of it are names in one way alone; else the whole text."""
+    pieces = text.split(",")
+    if len(pieces) == 1 or _find(text, n, header, request, names):
+        return [text]
+    longest = max(name.count(",") for name in names.names) + 1
+    ways: list[list[list[str]]] = [[[]]]  # at most two readings of the first 0, 1, 2, ... pieces
+    for end in range(1, len(pieces) + 1):
+        readings = []
+        for start in range(max(0, end - longest), end):
+            part = ",".join(pieces[start:end])
+            if ways[start] and _find(part, n, header, request, names):
+                readings += [(start, part)]
+        ways.append(readings)
+        if not any(ways[-longest:]):
+            return [text]
+    found: list[str] = []
+    end = len(pieces)
+    counts = [1]
+    for readings in ways[1:]:
+        counts.append(min(2, sum(counts[start] for start, _ in readings)))
+    if counts[-1] != 1:
+        return [text]
+    while end:
+        end, part = next(r for r in ways[end] if counts[r[0]])
+        found.append(part)
+    return found[::-1]
 
 
 def _find(text: str, n: int, header: dict, request: dict, names: Names) -> tuple[int, ...]:
@@ -354,7 +485,10 @@ def _letter(image: str, n: int, text: str, cut: bool, request: dict) -> Answer:
     options = {option["letter"]: option for option in request["options"]}
     letters = _letters(text, options)
     if len(letters) == 1:
-        chosen = options[letters.pop()]
+        letter = letters.pop()
+        if _denied(text, letter, options):
+            return Answer(image, n, "parse_error", text)
+        chosen = options[letter]
         others = {normal(o["name"]) for o in options.values()} - {normal(chosen["name"])}
         said = normal(text)
         if not _says(said, normal(chosen["name"])) and any(_says(said, name) for name in others):
@@ -373,28 +507,71 @@ def _says(text: str, name: str) -> bool:
 
 def _letters(text: str, options: dict[str, dict]) -> set[str]:
     """Letters of options that a text mentions as letters."""
-    bare = unwrapped(text)[-1].strip("()[]<>{}.,:;!*\"' ")
-    if bare.upper() in options:
-        return {bare.upper()}
-    stated = re.search(
-        r"\b(?:answer|option|choice|letter)(?: is)?[\s:=]*[(\[\"'*]*"
-        r"([a-z])(?=\W*$|[).:,;\]])",
-        text,
-        re.IGNORECASE,
-    )
-    found = {stated[1].upper()} & set(options) if stated else set()
-    if refuses(text):
-        return found
-    if low := re.match(r"^\W*([a-z])[).:\]]", text):
-        found |= {low[1].upper()} & set(options)
+    if letter := _bare(text, options):
+        return {letter}
+    stated_only = refuses(text)
+    return {
+        letter for letter, _, how in _mentions(text, options) if how != "said" or not stated_only
+    }
+
+
+def _bare(text: str, options: dict[str, dict]) -> str:
+    """The option's letter that a whole text is, or ''."""
+    bare = unwrapped(text)[-1].strip("()[]<>{}.,:;!*\"' ").upper()
+    return bare if bare in options else ""
+
+
+def _mentions(text: str, options: dict[str, dict]) -> Iterable[tuple[str, int, str]]:
+    """Options' letters in a text, where they stand, and how: said, named ("option B") or stated."""
+    for match in _STATED.finditer(text):
+        if match["letter"].upper() in options:
+            plain = not match["is"] and not match["colon"].strip()
+            yield match["letter"].upper(), match.start("letter"), "named" if plain else "stated"
+    if (low := re.match(r"^\W*([a-z])[).:\]]", text)) and low[1].upper() in options:
+        yield low[1].upper(), low.start(1), "said"
     for match in re.finditer(r"(?<![\w'’])([A-Z])(?![\w'’])", text):
         letter, rest = match[1], text[match.end() : match.end() + NEAR]
         if letter not in options:
             continue
         article = letter in "AI" and re.match(r"[^\S\n]+(?!(or|and|is|because|since|as)\b)\w", rest)
         if not article or normal(rest).startswith(normal(options[letter]["name"])):
-            found.add(letter)
-    return found
+            yield letter, match.start(), "said"
+
+
+def _denied(text: str, letter: str, options: dict[str, dict]) -> bool:
+    """Whether a clause with this letter denies it, or anything: what it says is not guessed."""
+    if _bare(text, options):
+        return False
+    text = re.sub(r"[’‘ʼ′`]", "'", text).replace("_", " ")
+    text = re.sub(r":[*\s]*\n", ": ", text)
+    if not _DENIAL.search(text.lower()):
+        return False
+    named = sorted((o["name"] for o in options.values()), key=len, reverse=True)
+    any_name = re.compile("|".join(map(re.escape, named)), re.IGNORECASE)
+    own_name = re.compile(r"\W{0,9}" + re.escape(options[letter]["name"]), re.IGNORECASE)
+    ends = [(match.start(), match.end()) for match in _CLAUSE_END.finditer(text)]
+    starts = [0] + [end for _, end in ends]
+    seen = set()
+    for found, at, how in _mentions(text, options):
+        k = bisect.bisect_right(starts, at) - 1
+        if found != letter or k in seen:
+            continue
+        seen.add(k)
+        before = any_name.sub(" ", text[starts[k] : at]).lower()
+        name = own_name.match(text, at + 1)
+        past = max(at + 1, name.end() if name else 0)
+        last = next((e for e in ends[k : k + LAYERS] if e[0] >= past), (len(text), len(text)))
+        after = text[at + 1 : last[0]]
+        if reason := _REASON.search(after):
+            after = after[: reason.start()]
+        after = any_name.sub(" ", after).lower()
+        following = text[last[1] : last[1] + NEAR].split("\n\n")[0]
+        following = re.split(r"[.!;]\s", following.lower())[0]
+        if _DENIAL.search(before) or _VERDICT.match(after) or _VERDICT.match(following):
+            return True
+        if how != "stated" and _DENIAL.search(after):
+            return True
+    return False
 
 
 @cli
@@ -415,8 +592,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         with open(args.config, encoding="utf-8") as file:
             config = yaml.safe_load(file)
-    except FileNotFoundError:
-        raise LabelwiseError(f"{args.config}: no such file") from None
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise LabelwiseError(f"{args.config}: no such file") from None
+        raise LabelwiseError(f"{args.config}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LabelwiseError(f"{args.config}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(config, dict) or not isinstance(config.get("protocols"), dict):
+        raise LabelwiseError(f"{args.config}: protocols: is missing")
     protocols = config["protocols"]
     if args.protocol not in protocols:
         raise LabelwiseError(
@@ -425,32 +608,47 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.images < 1:
         raise LabelwiseError("--images must be at least 1")
     spec = requests.complete(protocols[args.protocol])
+    if spec["kind"] == "choice" and args.images != 1:
+        raise LabelwiseError(
+            f"--images {args.images}: {args.protocol} is a choice question, which holds one image"
+        )
+    if spec["kind"] != "choice" and args.options:
+        raise LabelwiseError(f"--options: {args.protocol} is no choice question")
+    if spec["classes"] not in (config.get("class_names") or {}):
+        raise LabelwiseError(f"{args.config}: class_names: {spec['classes']!r} is missing")
     names = classnames.load(config["class_names"][spec["classes"]])
     header, _ = requests.make_header(args.protocol, spec, names, args.images, "")
     request: dict[str, Any] = {"images": [str(n) for n in range(1, args.images + 1)]}
     if spec["kind"] == "choice":
         classes = args.options or range(spec["options"])
+        for c in classes:
+            if not 0 <= c < len(names):
+                raise LabelwiseError(f"--options: class {c} is none of 0..{len(names) - 1}")
+        if len(classes) > len(string.ascii_uppercase):
+            raise LabelwiseError(f"--options: {len(classes)} are more than there are letters")
         request["options"] = [
             {"letter": letter, "class": c, "name": names[c]}
             for letter, c in zip(string.ascii_uppercase, classes, strict=False)
         ]
-    for line in _strings(sys.stdin):
+    for line in _strings(getattr(sys.stdin, "buffer", sys.stdin)):
         answers = parse(line, args.finish, header, request, Names(names, args.relaxed))
         print(dump_line([_record(answer, names) for answer in answers]), flush=True)
 
 
-def _strings(lines: Iterable[str]) -> Iterable[str]:
+def _strings(lines: Iterable[str | bytes]) -> Iterable[str]:
     for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                text = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise LabelwiseError(f"standard input:{number}: not JSON: {error}") from None
-            if not isinstance(text, str):
-                raise LabelwiseError(
-                    f"standard input:{number}: not a JSON string; quote the answer"
-                )
-            yield text
+        if not line.strip():
+            continue
+        try:
+            text = json.loads(line.decode() if isinstance(line, bytes) else line)
+        except UnicodeDecodeError as error:
+            raise LabelwiseError(f"standard input:{number}: not UTF-8 text: {error}") from None
+        except (ValueError, RecursionError) as error:
+            said = str(error).split(";")[0]
+            raise LabelwiseError(f"standard input:{number}: not JSON: {said}") from None
+        if not isinstance(text, str):
+            raise LabelwiseError(f"standard input:{number}: not a JSON string; quote the answer")
+        yield text
 
 
 def _record(answer: Answer, names: Sequence[str]) -> dict[str, Any]:
