@@ -5,10 +5,11 @@ import threading
 import pytest
 import tiny_models
 import torch
-from labelwise import images, prompts
+from labelwise import images, progress, prompts
 from labelwise.engines import transformers as engine
 from labelwise.engines.base import Question, Run
 from labelwise.errors import LabelwiseError
+from labelwise.grid import cannot
 from labelwise.sources import LIB
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -293,3 +294,35 @@ def test_the_tensor_batch_follows_free_memory():
     config = tiny_models.hf.Qwen3Config()
     fits = [engine.rows_that_fit(free, config, 3500, 240, 2) for free in (1, 1e10, 1e11)]
     assert fits[0] == 1 < fits[1] < fits[2]
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind", "n", "message"),
+    [
+        ({"hf": "google/paligemma2-3b-mix-448"}, "closed", 1, "context"),
+        ({"hf": "google/paligemma2-3b-mix-448"}, "open", 10, "1 image a prompt"),
+        ({"hf": "google/paligemma2-3b-mix-448"}, "open", 1, ""),
+        ({"hf": "Qwen/Qwen3-VL-8B-Instruct"}, "closed", 50, ""),
+        ({"hf": "Qwen/Qwen3-VL-8B-Instruct", "max_images": 20}, "closed", 50, "20 images a prompt"),
+    ],
+)
+def test_what_a_model_cannot_is_known_before_it_is_loaded(entry, kind, n, message):
+    found = cannot(entry | {"engine": "transformers"}, kind, n)
+    assert (message in found) if message else (found == "")
+
+
+def test_a_local_paligemma_is_known_by_its_config(folder):
+    entry = {"engine": "transformers", "folder": str(folder("paligemma"))}
+    assert "context" in cannot(entry, "closed", 1)
+
+
+def test_the_line_of_progress_tells_the_state(monkeypatch, capsys, folder, photos):
+    monkeypatch.setattr(progress, "FIRST", 0.0)
+    monkeypatch.setattr(progress, "HEARTBEAT", 0.0)
+    model = load(folder("qwen3-vl"), header(2), tensor_batch=2)
+    found = model.answer(questions(header(2), photos, 2))
+    list(progress.progress(found, 12, "closed", model.note, lambda answer: 2))
+    lines = capsys.readouterr().err.splitlines()
+    last = lines[-1]
+    assert last.startswith("closed: 12/12, ") and "/s, 0:00 min left, " in last
+    assert last.endswith("% of prompts shared, tensor batch 2")

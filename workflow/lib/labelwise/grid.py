@@ -496,7 +496,11 @@ class Grid:
                     f"config: {where}: protocols: {protocol}: {prompt} starts the answer (primer),"
                     f" which chat completions cannot; give {model} a prompt without one"
                 )
-            choice = self.config["protocols"][protocol]["kind"] == "choice"
+            kind = self.config["protocols"][protocol]["kind"]
+            sizes: Sequence[int] = chosen.get("batches", [1])
+            if refusal := cannot(self.config["models"][model], kind, max(sizes)):
+                raise LabelwiseError(f"config: {where}: {model} and {protocol}: {refusal}")
+            choice = kind == "choice"
             if choice and "mappers" in chosen:
                 raise LabelwiseError(
                     f"config: {where}: mappers: {protocol} is multiple choice; its options decide"
@@ -505,7 +509,6 @@ class Grid:
                 raise LabelwiseError(
                     f"config: {where}: mappers: say how answers to {protocol} become classes"
                 )
-            sizes: Sequence[int] = chosen.get("batches", [1])
             if choice and sizes != [1]:
                 raise LabelwiseError(f"config: {where}: batches: {protocol} takes one image")
             for mapper in chosen.get("mappers", []):
@@ -514,6 +517,21 @@ class Grid:
                 sizes, chosen.get("orders", ["shuffled-s0"]), chosen.get("mappers", [OPTIONS])
             ):
                 yield protocol, batching(size, order), mapper
+
+
+def cannot(entry: Mapping[str, Any], kind: str, images: int) -> str:
+    """Why a model cannot be asked a kind of protocol with so many images a prompt; '' if it can."""
+    name = entry.get("hf", "").lower()
+    config = Path(entry.get("folder", "")) / "config.json"
+    if "folder" in entry and config.is_file():
+        name = json.loads(config.read_text(encoding="utf-8")).get("model_type", "")
+    paligemma = entry["engine"] == "transformers" and "paligemma" in name
+    most = 1 if paligemma else entry.get("max_images", images)
+    if images > most:
+        return f"batches: the model takes {most} image{'s' if most > 1 else ''} a prompt"
+    if paligemma and kind == "closed":
+        return "PaliGemma's context is too short for a list of classes; leave closed world out"
+    return ""
 
 
 def _with_folders(images: Mapping[str, Any]) -> dict[str, Any]:

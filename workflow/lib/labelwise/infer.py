@@ -75,10 +75,11 @@ def infer(
             spent=sum(told.get("cost_usd", 0.0) for told in paid),
         )
         engine = load(spec, run)
-        n_images = sum(len(request["images"]) for request in todo)
-        what = f"{run.header['protocol']}, {len(todo)} requests, {n_images} images"
+        shown = {request["request"]: len(request["images"]) for request in todo}
+        what = f"{run.header['protocol']}, {len(todo)} requests, images"
         answers = engine.answer(questions(run.header, todo, files, key_of))
-        for answer in progress(answers, len(todo), what):
+        note = getattr(engine, "note", None)
+        for answer in progress(answers, sum(shown.values()), what, note, lambda a: shown[a.id]):
             entry = {"text": answer.text, "finish": answer.finish, "usage": answer.usage}
             if answer.facts:
                 entry["facts"] = answer.facts

@@ -2,35 +2,46 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 
-HEARTBEAT = 30.0
-"""Seconds between two lines in a log file."""
+FIRST, HEARTBEAT = 5.0, 30.0
+"""Seconds until the first line in a log file, and between two of the others."""
 
 
-def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+def progress(
+    items: Iterable[T],
+    total: int,
+    what: str,
+    note: Callable[[], str] | None = None,
+    size: Callable[[T], int] = lambda item: 1,
+) -> Iterator[T]:
     """Yield ``items``, telling stderr how many of ``total`` are done, how many a second, how long.
 
-    A job that ends within one heartbeat writes nothing to a log file.
+    An item counts ``size(item)`` towards ``total``; ``note()`` ends each line. A job that ends
+    within ``FIRST`` seconds writes nothing to a log file.
     """
     if sys.stderr.isatty():
         from tqdm import tqdm
 
-        yield from tqdm(items, total=total, desc=what, unit="", leave=False)
+        with tqdm(total=total, desc=what, unit="", leave=False) as bar:
+            for item in items:
+                yield item
+                if note:
+                    bar.set_postfix_str(note(), refresh=False)
+                bar.update(size(item))
         return
-    start = said = time.monotonic()
-    for done, item in enumerate(items, 1):
+    done, start = 0, time.monotonic()
+    due = start + FIRST
+    for item in items:
         yield item
+        done += size(item)
         now = time.monotonic()
-        if now - said >= HEARTBEAT:
-            said = now
+        if now >= due:
+            due = now + HEARTBEAT
             rate = done / (now - start)
             minutes, seconds = divmod(round((total - done) / rate), 60)
-            print(
-                f"{what}: {done}/{total}, {rate:.1f}/s, {minutes}:{seconds:02d} min left",
-                file=sys.stderr,
-                flush=True,
-            )
+            line = f"{what}: {done}/{total}, {rate:.1f}/s, {minutes}:{seconds:02d} min left"
+            print(f"{line}, {note()}" if note else line, file=sys.stderr, flush=True)

@@ -72,6 +72,10 @@ class Engine(Protocol):
         """Yield one answer a question, in any order, as soon as each is known."""
         ...
 
+    def note(self) -> str:
+        """What else the line of progress tells; an engine may leave it out."""
+        ...
+
     def describe(self) -> dict[str, Any]:
         """Facts for the record: device, dtype, tensor batch, counters."""
         ...
