@@ -134,6 +134,7 @@ def convert(source, target):
 
 
 def main():
+    """Make the photographs that ``photos.csv`` lists."""
     parser = argparse.ArgumentParser(
         description=f"Make the demo photographs from Debian's {PACKAGE} {VERSION}."
     )
