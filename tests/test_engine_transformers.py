@@ -3,9 +3,8 @@
 import threading
 
 import pytest
-import tiny_models
 import torch
-from labelwise import images, progress, prompts
+from labelwise import images, progress, prompts, tiny
 from labelwise.engines import transformers as engine
 from labelwise.engines.base import Question, Run
 from labelwise.errors import LabelwiseError
@@ -42,7 +41,7 @@ def folder(tmp_path_factory):
 
     def make(family):
         if family not in made:
-            made[family] = tiny_models.make(family, tmp_path_factory.mktemp(family), NAMES)
+            made[family] = tiny.make(family, tmp_path_factory.mktemp(family), NAMES)
         return made[family]
 
     torch.set_num_threads(1)
@@ -291,7 +290,7 @@ def test_a_model_that_is_not_on_disk_is_one_message(tmp_path, monkeypatch):
 
 
 def test_the_tensor_batch_follows_free_memory():
-    config = tiny_models.hf.Qwen3Config()
+    config = tiny.hf.Qwen3Config()
     fits = [engine.rows_that_fit(free, config, 3500, 240, 2) for free in (1, 1e10, 1e11)]
     assert fits[0] == 1 < fits[1] < fits[2]
 

@@ -10,8 +10,7 @@ import sys
 import time
 
 import pytest
-import tiny_models
-from labelwise import records
+from labelwise import records, tiny
 from labelwise.images import describe
 from labelwise.sources import LIB
 from PIL import Image
@@ -47,7 +46,7 @@ HEADER = {
 def study(tmp_path_factory):
     """A tiny model, pictures, their table, names and requests."""
     place = tmp_path_factory.mktemp("study")
-    tiny_models.make("qwen3-vl", place / "model", NAMES, hidden=32, layers=2)
+    tiny.make("qwen3-vl", place / "model", NAMES, hidden=32, layers=2)
     rows = []
     for number in range(N):
         file = place / f"{number:03d}.png"

@@ -11,10 +11,15 @@ from labelwise.errors import LabelwiseError, cli
 @cli
 def main(argv: list[str]) -> None:
     """Hand the rest of the command line to the benchmark."""
-    names = sorted(m.name for m in pkgutil.iter_modules(bench.__path__) if m.name != "__main__")
+    names = sorted(
+        m.name.replace("_", "-")
+        for m in pkgutil.iter_modules(bench.__path__)
+        if m.name != "__main__"
+    )
     if not argv or argv[0] not in names:
         raise LabelwiseError(f"usage: python -m labelwise.bench {{{','.join(names)}}} [options]")
-    importlib.import_module(f"labelwise.bench.{argv[0]}").main(argv[1:])
+    module = argv[0].replace("-", "_")
+    importlib.import_module(f"labelwise.bench.{module}").main(argv[1:])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ are kept once, for all rows of a tensor batch: attention over the prefix is one 
 all rows, and is merged with the attention over each row's own tokens by their softmax sums
 (the identity behind cascade and flash attention). The result equals plain attention over the
 concatenation up to rounding. Works for every transformers decoder that calls its attention through
-the attention interface; ``PrefixCache`` holds only a row's own tokens.
+the attention interface; the cache holds only the rows' own tokens.
 """
 
 from collections.abc import Iterator
@@ -36,12 +36,34 @@ class Prefix:
         return cls([(layer.keys[0], layer.values[0]) for layer in cache.layers])
 
 
-def _partial(scores: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Unnormalised attention in float32: maximum, sum of weights and weighted values."""
+def _own(
+    scores: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention and the logarithm of its softmax sum, in float32, from scores."""
+    scores = scores if mask is None else scores + mask
     scores = scores.float()
     top = scores.amax(-1, keepdim=True)
     weights = (scores - top).exp_()
-    return top, weights.sum(-1, keepdim=True), (weights.to(values.dtype) @ values).float()
+    total = weights.sum(-1, keepdim=True)
+    mixed = weights.flatten(2, 3).to(values.dtype) @ values
+    return mixed.reshape(*scores.shape[:-1], -1).float() / total, top + total.log()
+
+
+def _over_prefix(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention [kv heads, queries, size] over the prefix, and its logarithmic softmax sum."""
+    kernels, size = torch.ops.aten, query.shape[-1]
+    if query.device.type == "cpu":
+        kernel = kernels._scaled_dot_product_flash_attention_for_cpu
+    elif query.dtype in (torch.float16, torch.bfloat16) and size % 8 == 0 and size <= 256:
+        kernel = kernels._scaled_dot_product_flash_attention
+    else:
+        scores = (query * scale) @ keys.transpose(-1, -2)
+        out, total = _own(scores[None, :, None], values[None], None)
+        return out[0, :, 0], total[0, :, 0]
+    out, total, *_ = kernel(query[None], keys[None], values[None], scale=scale)
+    return out[0].float(), total[0].reshape(*query.shape[:2], 1).float()
 
 
 def attend(
@@ -62,26 +84,21 @@ def attend(
     rows, heads, new, size = query.shape
     kv_heads = key.shape[1]
     scale = size**-0.5 if scaling is None else scaling
-    grouped = (query * scale).reshape(rows, kv_heads, heads // kv_heads, new, size)
-    own = grouped.flatten(2, 3) @ key.transpose(-1, -2)
-    own = own.reshape(rows, kv_heads, heads // kv_heads, new, -1)
-    if attention_mask is not None:
-        own = own + attention_mask[:, :, None, :, : key.shape[2]]
-    top, total, mixed = _partial(own.flatten(2, 3), value)
+    grouped = query.reshape(rows, kv_heads, heads // kv_heads, new, size)
+    scores = (grouped.flatten(2, 3) * scale) @ key.transpose(-1, -2)
+    mask = None if attention_mask is None else attention_mask[:, :, None, :, : key.shape[2]]
+    out, total = _own(scores.reshape(*grouped.shape[:4], -1), value, mask)
     if prefix is not None and prefix.tokens:
         keys, values = prefix.layers[module.layer_idx]
         flat = grouped.transpose(0, 1).reshape(kv_heads, -1, size)
-        top_p, total_p, mixed_p = _partial(flat @ keys.transpose(-1, -2), values)
-        shape = (kv_heads, rows, -1)
-        top_p, total_p, mixed_p = (
-            part.reshape(*shape, part.shape[-1]).transpose(0, 1)
-            for part in (top_p, total_p, mixed_p)
+        shape = (kv_heads, rows, *grouped.shape[2:4], -1)
+        out_p, total_p = (
+            part.reshape(shape).transpose(0, 1) for part in _over_prefix(flat, keys, values, scale)
         )
-        highest = torch.maximum(top, top_p)
-        ours, theirs = (top - highest).exp(), (top_p - highest).exp()
-        total = total * ours + total_p * theirs
-        mixed = mixed * ours + mixed_p * theirs
-    out = (mixed / total).to(query.dtype).reshape(rows, kv_heads, heads // kv_heads, new, size)
+        highest = torch.maximum(total, total_p)
+        ours, theirs = (total - highest).exp(), (total_p - highest).exp()
+        out = (out * ours + out_p * theirs) / (ours + theirs)
+    out = out.to(query.dtype)
     return out.reshape(rows, heads, new, size).transpose(1, 2).contiguous(), None
 
 

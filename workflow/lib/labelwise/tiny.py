@@ -1,4 +1,4 @@
-"""Checkpoints of real architectures with random weights, small enough to be made in a test.
+"""Checkpoints of real architectures with random weights, made in a second: tests, benchmarks.
 
 Each has its family's own processor, image tokens and chat template (written as the published ones
 order things: LLaVA-OneVision's puts all images of a turn first). The tokenizer is trained on class
@@ -40,14 +40,14 @@ TEMPLATES = {
 }
 
 
-def tokenizer(family: str, names: list[str]) -> hf.PreTrainedTokenizerFast:
-    """A byte-level BPE of class names with the family's special tokens."""
+def tokenizer(family: str, names: list[str], words: int) -> hf.PreTrainedTokenizerFast:
+    """A byte-level BPE of at most ``words`` tokens, trained on names, with special tokens."""
     special = SPECIAL[family]
     vocabulary = Tokenizer(models.BPE())
     vocabulary.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     vocabulary.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=700,
+        vocab_size=words,
         special_tokens=special,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -71,12 +71,28 @@ def tokenizer(family: str, names: list[str]) -> hf.PreTrainedTokenizerFast:
     )
 
 
-def make(family: str, folder: Path, names: list[str], hidden: int = 48, layers: int = 3) -> Path:
-    """Write a checkpoint of a family; always the same bytes."""
+def make(
+    family: str,
+    folder: Path,
+    names: list[str],
+    hidden: int = 48,
+    layers: int = 3,
+    words: int = 700,
+) -> Path:
+    """Write a checkpoint of a family; always the same bytes.
+
+    Args:
+        family: a key of ``SPECIAL``.
+        folder: where to.
+        names: what the tokenizer is trained on.
+        hidden: size of a token in the text part.
+        layers: of the text part.
+        words: size of the vocabulary at most.
+    """
     torch.manual_seed(0)
-    words = tokenizer(family, names)
-    ids = {token: words.convert_tokens_to_ids(token) for token in SPECIAL[family]}
-    size = len(words)
+    tokens = tokenizer(family, names, words)
+    ids = {token: tokens.convert_tokens_to_ids(token) for token in SPECIAL[family]}
+    size = len(tokens)
     text = {
         "vocab_size": size + 16,
         "hidden_size": hidden,
@@ -122,7 +138,7 @@ def make(family: str, folder: Path, names: list[str], hidden: int = 48, layers: 
         limits = {"shortest_edge": 64 * 64, "longest_edge": 192 * 192}
         processor = hf.Qwen3VLProcessor(
             hf.Qwen2VLImageProcessor(patch_size=16, merge_size=2, size=limits),
-            words,
+            tokens,
             hf.Qwen3VLVideoProcessor(),
             chat_template=TEMPLATES[family],
         )
@@ -143,7 +159,7 @@ def make(family: str, folder: Path, names: list[str], hidden: int = 48, layers: 
         model = hf.InternVLForConditionalGeneration(config)
         processor = hf.InternVLProcessor(
             hf.GotOcr2ImageProcessor(size=square, crop_to_patches=True, max_patches=4),
-            words,
+            tokens,
             hf.InternVLVideoProcessor(size=square),
             image_seq_length=4,
             chat_template=TEMPLATES[family],
@@ -162,7 +178,7 @@ def make(family: str, folder: Path, names: list[str], hidden: int = 48, layers: 
         model = hf.LlavaOnevisionForConditionalGeneration(config)
         processor = hf.LlavaOnevisionProcessor(
             hf.LlavaOnevisionImageProcessor(size=square, image_grid_pinpoints=pinpoints),
-            words,
+            tokens,
             hf.LlavaOnevisionVideoProcessor(size=square),
             chat_template=TEMPLATES[family],
             num_image_tokens=16,
@@ -171,8 +187,8 @@ def make(family: str, folder: Path, names: list[str], hidden: int = 48, layers: 
     else:
         image_processor = hf.SiglipImageProcessor(size=square)
         image_processor.image_seq_length = 16
-        processor = hf.PaliGemmaProcessor(image_processor, words)
-        text["vocab_size"] = len(words) + 16
+        processor = hf.PaliGemmaProcessor(image_processor, tokens)
+        text["vocab_size"] = len(tokens) + 16
         config = hf.PaliGemmaConfig(
             text_config=text
             | {"model_type": "gemma2", "query_pre_attn_scalar": 16, "sliding_window": 64},
@@ -183,8 +199,8 @@ def make(family: str, folder: Path, names: list[str], hidden: int = 48, layers: 
         )
         config.text_config.num_image_tokens = 16
         model = hf.PaliGemmaForConditionalGeneration(config)
-    model.generation_config.eos_token_id = words.eos_token_id
-    model.generation_config.pad_token_id = words.pad_token_id
+    model.generation_config.eos_token_id = tokens.eos_token_id
+    model.generation_config.pad_token_id = tokens.pad_token_id
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
