@@ -28,10 +28,10 @@ lint: .venv/.ready
 	$(BIN)/snakemake --lint
 	$(BIN)/snakemake -n --quiet rules
 
-# The environment is the lock file, hashes checked; pip's own caches make a second one cheap.
+# The environment is the lock file, hashes checked and nothing resolved: it names every package.
 .venv/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check -q --require-hashes -r requirements.lock
+	$(BIN)/pip install --disable-pip-version-check -q --no-deps --require-hashes -r requirements.lock
 	$(BIN)/pip install --disable-pip-version-check -q --no-deps -e .
 	@touch $@
 
