@@ -15,7 +15,8 @@ sys.path.insert(0, str(LIB))
 
 from labelwise.config import check, check_keys
 from labelwise.errors import LabelwiseError
-from labelwise.grid import BATCHING, CLASSIFY, Grid, batch
+from labelwise.grid import Grid
+from labelwise.points import BATCHING, CLASSIFY, batch
 from labelwise.sources import code
 
 CONFIGS = list(map(str, workflow.overwrite_configfiles)) or ["config/config.yaml"]

@@ -20,7 +20,8 @@ import yaml
 
 from labelwise import infer, money, prompts, records, servers, weights
 from labelwise.errors import LabelwiseError, cli
-from labelwise.grid import Grid, Run
+from labelwise.grid import Grid
+from labelwise.points import Run
 
 
 class Estimate(NamedTuple):

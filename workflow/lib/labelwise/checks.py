@@ -1,0 +1,148 @@
+"""Checks of a config that a schema cannot make: names that nothing defines, missing files.
+
+Stdlib only, as all that Snakemake imports to parse the workflow.
+"""
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from labelwise import shards
+from labelwise.errors import LabelwiseError
+from labelwise.inputs import pair_files, template_files
+from labelwise.points import ARGMAX, CLASSIFY, OPTIONS
+
+PRIMER = re.compile(r"^primer:(?!\s*(?:\"\"|'')?\s*$)", re.M)
+"""The line of a prompt file that starts the model's answer."""
+
+
+def known(config: Mapping[str, Any], kind: str, name: str, where: str) -> None:
+    """Refuse a name that a section of the config does not define."""
+    names = config[kind]
+    if name not in names:
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ";"
+        raise LabelwiseError(
+            f"config: {where}: {name!r} is not defined{hint} {kind} has {', '.join(names)}"
+        )
+
+
+def entries(config: Mapping[str, Any], locked: Collection[str]) -> None:
+    """Every name inside an entry is defined, and every file or folder given is there.
+
+    Args:
+        config: the configuration, valid by its schema, its image folders filled in.
+        locked: names of ``config/weights.lock.yaml``.
+
+    Raises:
+        LabelwiseError: the first that is not.
+    """
+    for name, entry in config["images"].items():
+        where = f"images: {name}"
+        known(config, "labels", entry["original"], f"{where}: original")
+        if "folder" in entry:
+            _there(entry["folder"], f"{where}: folder", folder=True)
+        if entry["source"] == "shards":
+            shards.files(entry["folder"], entry, f"config: {where}")
+        if "file" in entry:
+            _there(entry["file"], f"{where}: file")
+        if isinstance(entry.get("classes"), str):
+            _there(entry["classes"], f"{where}: classes")
+    for kind in ("labels", "class_names"):
+        for name, entry in config[kind].items():
+            if "file" in entry:
+                _there(entry["file"], f"{kind}: {name}: file")
+    for name, entry in config["labels"].items():
+        for key, kind in (("images", "images"), ("classes", "class_names")):
+            if key in entry:
+                known(config, kind, entry[key], f"labels: {name}: {key}")
+    for kind in ("models", "encoders"):
+        for name, entry in config[kind].items():
+            for key in ("weights", "vision", "language"):
+                if key in entry and entry[key] not in locked:
+                    raise LabelwiseError(
+                        f"config: {kind}: {name}: {key}: {entry[key]!r} is not in"
+                        f" config/weights.lock.yaml; it has {', '.join(sorted(locked))}"
+                    )
+    for name, entry in config["models"].items():
+        where = f"models: {name}"
+        for key, kind in (
+            ("labels", "labels"),
+            ("classifier", "models"),
+            ("mapper", "mappers"),
+            ("class_names", "class_names"),
+        ):
+            if key in entry:
+                known(config, kind, entry[key], f"{where}: {key}")
+    for kind, key, files in (
+        ("labels", "equivalents", pair_files),
+        ("protocols", "equivalents", pair_files),
+        ("mappers", "templates", template_files),
+    ):
+        for name, entry in config[kind].items():
+            for file in files(entry.get(key, "none")):
+                _there(file, f"{kind}: {name}: {key}")
+    for name, entry in config["mappers"].items():
+        if name in (ARGMAX, OPTIONS):
+            raise LabelwiseError(f"config: mappers: {name!r} is reserved; choose another name")
+        if entry["kind"] == "nearest":
+            known(config, "encoders", entry["encoder"], f"mappers: {name}: encoder")
+    for name, entry in config["protocols"].items():
+        where = f"protocols: {name}"
+        if name == CLASSIFY:
+            raise LabelwiseError(f"config: {where}: the name is reserved; choose another")
+        _there(entry["prompt"], f"{where}: prompt")
+        for key in ("classes", "other_names"):
+            if key in entry:
+                known(config, "class_names", entry[key], f"{where}: {key}")
+        if "corrected" in entry:
+            known(config, "labels", entry["corrected"], f"{where}: corrected")
+        elif "corrected" in entry.get("true", ()):
+            raise LabelwiseError(f"config: {where}: corrected: name the corrected label set")
+        source = entry.get("distractors", {})
+        for key, kind in (("model", "models"), ("images", "images"), ("mapper", "mappers")):
+            if key in source:
+                known(config, kind, source[key], f"{where}: distractors: {key}")
+
+
+def _there(path: str, where: str, folder: bool = False) -> None:
+    if not (Path(path).is_dir() if folder else Path(path).is_file()):
+        what = "folder" if folder else "file"
+        raise LabelwiseError(f"config: {where}: no such {what}: {path}")
+
+
+def cannot(entry: Mapping[str, Any], kind: str, images: int) -> str:
+    """Why a model cannot be asked a kind of protocol with so many images a prompt; '' if it can."""
+    name = entry.get("hf", "").lower()
+    config = Path(entry.get("folder", "")) / "config.json"
+    if "folder" in entry and config.is_file():
+        name = json.loads(config.read_text(encoding="utf-8")).get("model_type", "")
+    paligemma = entry["engine"] == "transformers" and "paligemma" in name
+    most = 1 if paligemma else entry.get("max_images", images)
+    if images > most:
+        return f"batches: the model takes {most} image{'s' if most > 1 else ''} a prompt"
+    if paligemma and kind == "closed":
+        return "PaliGemma's context is too short for a list of classes; leave closed world out"
+    return ""
+
+
+def with_folders(images: Mapping[str, Any]) -> dict[str, Any]:
+    """Image sets with the environment variables of their folders filled in.
+
+    Raises:
+        LabelwiseError: a variable that is not set.
+    """
+    filled = {}
+    for name, entry in images.items():
+        folder = os.path.expandvars(os.path.expanduser(entry.get("folder", "")))
+        if "$" in folder:
+            raise LabelwiseError(
+                f"config: images: {name}: folder: {entry['folder']} is not set; export it as the"
+                " folder with the images"
+            )
+        filled[name] = {**entry, "folder": folder} if folder else entry
+    return filled
