@@ -60,7 +60,9 @@ def test_every_rule_names_an_environment():
             assert named and (ROOT / "envs" / f"{named.group(1)}.yaml").is_file(), rule[:40]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/servers.md", "data/demo/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/servers.md", "docs/likelihood.md", "data/demo/README.md"]
+)
 def test_local_links_lead_somewhere(page):
     path = ROOT / page
     for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text()):

@@ -15,6 +15,7 @@ from labelwise import shards
 from labelwise.errors import LabelwiseError
 from labelwise.inputs import pair_files, template_files
 from labelwise.points import ARGMAX, CLASSIFY, OPTIONS
+from labelwise.records import CERTAIN, LISTED
 
 PRIMER = re.compile(r"^primer:(?!\s*(?:\"\"|'')?\s*$)", re.M)
 """The line of a prompt file that starts the model's answer."""
@@ -125,7 +126,15 @@ def cannot(entry: Mapping[str, Any], kind: str, images: int) -> str:
     most = 1 if paligemma else entry.get("max_images", images)
     if images > most:
         return f"batches: the model takes {most} image{'s' if most > 1 else ''} a prompt"
-    if paligemma and kind == "closed":
+    if kind in CERTAIN and entry["engine"] == "openai":
+        instead = {
+            "constrained": "ask a closed protocol with format structured, whose schema lists them",
+            "likelihood": "ask a model of engine transformers",
+        }
+        return f"a server does not let names be searched; {instead[kind]}"
+    if kind in CERTAIN and images > 1:
+        return f"batches: a {kind} protocol takes one image a prompt"
+    if paligemma and kind in LISTED:
         return "PaliGemma's context is too short for a list of classes; leave closed world out"
     return ""
 

@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,13 @@ def questions(
         yield Question(number, prompt, request, shown, key_of[number])
 
 
-def keys(spec: dict, header: dict, asked: list[dict], digests: dict[str, str]) -> dict[int, str]:
-    """The journal key of each request: all that the model is shown, and how."""
+def keys(
+    spec: dict, header: dict, asked: list[dict], digests: dict[str, str], names: Sequence[str] = ()
+) -> dict[int, str]:
+    """The journal key of each request: all that the model is shown, and how.
+
+    ``names`` count where the answer is found among them and not written (``header["decoding"]``).
+    """
     found = {}
     for request in asked:
         prompt = prompts.render(header, request)
@@ -53,6 +58,8 @@ def keys(spec: dict, header: dict, asked: list[dict], digests: dict[str, str]) -
             "stop": header["stop"],
             "repeat": request["repeat"],
         }
+        if "decoding" in header:
+            seen |= {"decoding": header["decoding"], "names": names}
         found[request["request"]] = key(spec, seen)
     return found
 
@@ -62,7 +69,8 @@ def infer(
 ) -> tuple[list[dict], dict[str, Any]]:
     """Responses in the order of the requests, and what it took to get them."""
     files = {row["image"]: row["file"] for row in rows}
-    key_of = keys(spec, run.header, asked, {row["image"]: row["sha256"] for row in rows})
+    digests = {row["image"]: row["sha256"] for row in rows}
+    key_of = keys(spec, run.header, asked, digests, run.names)
     known = journal.answers
     todo = [r for r in asked if key_of[r["request"]] not in known]
     facts: dict[str, Any] = {"asked": len(todo), "replayed": len(asked) - len(todo)}
@@ -83,6 +91,8 @@ def infer(
             entry = {"text": answer.text, "finish": answer.finish, "usage": answer.usage}
             if answer.facts:
                 entry["facts"] = answer.facts
+            if answer.scored:
+                entry["scored"] = answer.scored
             fresh[answer.id] = entry
             if engine.journalled:
                 journal.add(key_of[answer.id], entry)
@@ -93,7 +103,8 @@ def infer(
         entry = fresh.get(number) or known.get(key_of[number])
         if entry is None:
             raise LabelwiseError(f"the engine {spec['engine']} left request {number} unanswered")
-        responses.append({"request": number, "text": entry["text"], "finish": entry["finish"]})
+        said = {"request": number, "text": entry["text"], "finish": entry["finish"]}
+        responses.append(said | {k: entry[k] for k in ("scored",) if k in entry})
     entries = [fresh.get(n) or known[k] for n, k in key_of.items()]
     usages = [entry.get("usage", {}) for entry in entries]
     facts["tokens"] = {

@@ -10,6 +10,8 @@
   is no class. Cosines that differ by less than 1e-6 tie: the lowest class id wins, with margin 0.
   ``margin`` is the lead over the next different name.
 
+An answer of exact likelihood has its probability as ``score`` (``labelwise.likelihood``).
+
 One row per repeat and image of the set, also for images that could not be read. Each different text
 is embedded once, without its harmless wrapping (see ``parsing``).
 """
@@ -20,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelwise import classnames, prompts, records
+from labelwise import classnames, likelihood, prompts, records
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
 from labelwise.parsing import parse, unwrapped
@@ -84,6 +86,7 @@ def predict(
         LabelwiseError: a request has no response, or an image no request.
     """
     said = {response["request"]: response for response in responses}
+    rule = header.get("decoding", {}).get("score", "")
     found: dict[tuple[int, str], dict[str, Any]] = {}
     for request in asked:
         response = said.get(request["request"])
@@ -99,6 +102,8 @@ def predict(
                 "class": " ".join(map(str, answer.classes)),
                 "mapped": 0,
             }
+            if "scored" in response:
+                found[request["repeat"], answer.image] |= likelihood.cells(response["scored"], rule)
     rows = []
     for repeat in range(max((request["repeat"] for request in asked), default=0) + 1):
         for image in images:

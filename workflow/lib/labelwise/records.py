@@ -33,6 +33,12 @@ OUTCOMES = (
 )
 """What became of one image's answer. Only ``ok`` names a class by itself; see ``parsing``."""
 
+CERTAIN = ("constrained", "likelihood")
+"""Kinds of protocols whose answer is a listed name by construction."""
+
+LISTED = ("closed", *CERTAIN)
+"""Kinds of protocols that list every class name in the prompt and ask for one an image."""
+
 SUFFIXES = frozenset(
     [".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"]
 )

@@ -34,6 +34,9 @@ DEFAULTS = {
     "distractors": {"from": "random"},
     "exclude_corrected": True,
     "equivalents": "paper",
+    "search": "best-first",
+    "score": "sum",
+    "top": 5,
 }
 """Protocol keys that may be left out. ``max_tokens`` is per image."""
 
@@ -42,6 +45,8 @@ ANSWERS = {
     "open": ("name",),
     "choice": ("letter", "name"),
     "all": ("id", "name"),
+    "constrained": ("name",),
+    "likelihood": ("name",),
 }
 FORMATS = ("plain", "json", "structured")
 LAYOUTS = ("list-first", "image-first")
@@ -67,6 +72,11 @@ def complete(spec: dict) -> dict:
                 f"protocols: {key} {spec[key]!r} of kind {spec['kind']} is none of"
                 f" {', '.join(known)}"
             )
+    if spec["kind"] in records.CERTAIN and spec["format"] != "plain":
+        raise LabelwiseError(
+            f"protocols: format {spec['format']!r}: kind {spec['kind']} answers with a bare name;"
+            " take format plain"
+        )
     return spec
 
 
@@ -81,8 +91,7 @@ def make_header(
         "layout": spec["layout"],
         "images_per_prompt": batch,
     }
-    lists = spec["kind"] in ("closed", "all")
-    if lists:
+    if spec["kind"] in (*records.LISTED, "all"):
         variables["n_classes"] = len(names)
         variables["class_list"] = prompts.class_list(
             names, spec["answer"], spec["list_format"], spec["list_order"], spec["seed"]
@@ -106,7 +115,9 @@ def make_header(
         "images_per_prompt": batch,
         "order": order,
     }
-    if spec["kind"] == "closed":
+    if spec["kind"] in records.CERTAIN:
+        header["decoding"] = decoding(spec)
+    if spec["kind"] in records.LISTED:
         place = "closing" if spec["layout"] == "image-first" else "system"
         if variables["class_list"] not in header[place]:
             raise LabelwiseError(
@@ -114,6 +125,13 @@ def make_header(
                 f" where layout is {spec['layout']}"
             )
     return header, {"templates": templates, "variables": variables}
+
+
+def decoding(spec: dict) -> dict[str, Any]:
+    """How a listed name is found, for the engine (``engines.search``)."""
+    if spec["kind"] == "constrained":
+        return {"by": "constrained"}
+    return {"by": spec["search"], "score": spec["score"], "top": spec["top"]}
 
 
 def _stop(spec: dict, batch: int) -> list[str]:
@@ -222,9 +240,9 @@ def make(
     """
     spec = complete(spec)
     choice = spec["kind"] == "choice"
-    if choice and batch != 1:
+    if spec["kind"] in ("choice", *records.CERTAIN) and batch != 1:
         raise LabelwiseError(
-            f"protocols: {protocol}: a choice question holds one image, not {batch}"
+            f"protocols: {protocol}: a {spec['kind']} question holds one image, not {batch}"
         )
     if choice and "corrected" in spec["true"] and corrected is None:
         raise LabelwiseError(f"protocols: {protocol}: needs corrected labels: give --corrected")

@@ -46,7 +46,10 @@ class Answer:
     ``finish`` is ``stop``, ``length`` (cut at the token limit) or ``content_filter``. ``usage``
     counts tokens: ``prefilled`` (computed for this prompt alone), ``shared`` (the prefix, computed
     once a run) and ``generated``; of a server ``prompt``, ``cached`` (of these) and ``completion``.
-    ``facts`` is what else is kept with the answer: who gave it, what it cost.
+    ``facts`` is what else is kept with the answer: who gave it, what it cost. ``scored`` is what a
+    search among class names found (``engines.search``): ``names``, the likeliest as [name,
+    log-probability, tokens with its end], and ``rest``, the logarithm of the sum of all others'
+    scores at most.
     """
 
     id: int
@@ -54,6 +57,7 @@ class Answer:
     finish: str
     usage: dict[str, int] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    scored: dict[str, Any] | None = None
 
 
 class Engine(Protocol):

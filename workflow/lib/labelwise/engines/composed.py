@@ -21,8 +21,9 @@ from transformers.utils import logging
 
 from labelwise import classnames, images, weights
 from labelwise.classifiers.timm import Model as Classifier
+from labelwise.engines import search
 from labelwise.engines.base import Answer, Question, Run
-from labelwise.engines.decode import Decoder, Greedy, Inputs, Row, prefill
+from labelwise.engines.decode import Decoder, Inputs, Row, prefill
 from labelwise.prompts import Prompt
 
 IMAGE = "\x00"
@@ -39,7 +40,7 @@ class Model:
 
     def __init__(self, spec: dict[str, Any], run: Run) -> None:
         logging.disable_progress_bar()
-        self.header = run.header
+        self.header, self.names = run.header, run.names
         self.top, self.n_visual = spec.get("top", 3), spec.get("visual_tokens", 4)
         self.tensor_batch = spec.get("tensor_batch", TENSOR_BATCH)
         folder = weights.folder(spec["language"])
@@ -109,7 +110,11 @@ class Model:
         if first is None:
             return iter(())
         prefix = prefill(self.decoder, self._embed(self._pieces(first.prompt)[0]))
-        self.loop = Greedy(
+        self.loop = search.loop(
+            self.header,
+            self.names,
+            self.tokenizer,
+            [self.tokenizer.eos_token_id],
             self.decoder,
             prefix,
             lambda rows: [Inputs(row.source) for row in rows],
@@ -123,11 +128,11 @@ class Model:
             usage = {
                 "prefilled": row.length,
                 "shared": self.loop.prefix.tokens,
-                "generated": len(row.tokens),
+                "generated": row.generated,
             }
             self.prefilled += row.length
             self.reused += self.loop.prefix.tokens
-            yield Answer(row.id, self._text(row.tokens), finish, usage)
+            yield Answer(row.id, self._text(row.tokens), finish, usage, scored=row.scored)
 
     def note(self) -> str:
         """The state of the run, for the line of progress."""

@@ -39,7 +39,9 @@ class Decoder:
 class Row:
     """One prompt after the prefix: its number, length and limit in tokens.
 
-    ``source`` is what the caller's ``embed`` makes ``Inputs`` of.
+    ``source`` is what the caller's ``embed`` makes ``Inputs`` of, ``tokens`` the answer so far,
+    ``generated`` the tokens computed for it. ``state`` is the loop's own; ``scored`` is what a
+    search tells about all names.
     """
 
     id: int
@@ -48,6 +50,14 @@ class Row:
     source: Any
     tokens: list[int] = field(default_factory=list)
     next_position: int = 0
+    generated: int = 0
+    state: Any = None
+    scored: dict[str, Any] | None = None
+
+    def restart(self) -> None:
+        """Forget the answer so far."""
+        self.tokens.clear()
+        self.generated, self.state, self.scored = 0, None, None
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ class Inputs:
 
 
 @dataclass
-class _Active:
+class Active:
     """Rows being decoded, their own keys and values [rows, heads, columns, size] and mask."""
 
     rows: list[Row]
@@ -87,7 +97,7 @@ class _Active:
             layer.keys = layer.keys[here, :, first:]
             layer.values = layer.values[here, :, first:]
 
-    def add(self, other: "_Active") -> None:
+    def add(self, other: "Active") -> None:
         """Take in the rows of ``other``; the shorter side is padded on the left."""
         columns = max(self.mask.shape[1], other.mask.shape[1])
         for side in (self, other):
@@ -141,7 +151,7 @@ class Greedy:
     def run(self, rows: Iterable[Row]) -> Iterator[tuple[Row, str]]:
         """Yield each row when its answer ends, with ``stop`` or ``length``."""
         source, waiting = iter(rows), deque[Row]()
-        active: _Active | None = None
+        active: Active | None = None
         while True:
             if len(waiting) < self.tensor_batch:
                 taken = islice(source, max(0, self.window - len(waiting)))
@@ -152,41 +162,46 @@ class Greedy:
                 if waiting and (active is None or free >= max(1, self.tensor_batch // 4)):
                     joining = [waiting.popleft() for _ in range(min(free, len(waiting)))]
                     started = self._start(joining)
+                    self._read(started.rows, started.logits)
                     if active is None:
                         active = started
                     else:
                         active.add(started)
-                    fresh = started.logits
-                    chosen = fresh.argmax(-1).tolist()
-                    stepped = active.rows[len(active.rows) - len(chosen) :]
                 elif active is None:
                     return
                 else:
                     self._step(active)
-                    chosen, stepped = active.logits.argmax(-1).tolist(), active.rows
             except torch.OutOfMemoryError:
                 again = [*(active.rows if active else []), *joining]
                 again = list({id(row): row for row in again}.values())
                 active = None
                 self._shrink()
                 for row in again:
-                    row.tokens.clear()
+                    row.restart()
                 waiting.extendleft(reversed(again))
                 continue
-            for row, token in zip(stepped, chosen, strict=True):
-                row.tokens.append(token)
             going = []
             for index, row in enumerate(active.rows):
-                if self.ended(row.tokens):
-                    yield row, "stop"
-                elif len(row.tokens) >= row.max_tokens:
-                    yield row, "length"
+                if finish := self._finish(row):
+                    yield row, finish
                 else:
                     going.append(index)
             if not going:
                 active = None
             elif len(going) < len(active.rows):
                 active.keep(going)
+
+    def _read(self, rows: Sequence[Row], logits: torch.Tensor) -> None:
+        """Take each row's next token from logits [rows, vocabulary]."""
+        for row, token in zip(rows, logits.argmax(-1).tolist(), strict=True):
+            row.tokens.append(token)
+            row.generated += 1
+
+    def _finish(self, row: Row) -> str:
+        """Why a row's answer ends here; '' where it does not."""
+        if self.ended(row.tokens):
+            return "stop"
+        return "length" if len(row.tokens) >= row.max_tokens else ""
 
     def _shrink(self) -> None:
         if self.tensor_batch == 1:
@@ -204,7 +219,7 @@ class Greedy:
         return self._start([row]).logits[0]
 
     @torch.inference_mode()
-    def _start(self, rows: list[Row]) -> _Active:
+    def _start(self, rows: list[Row]) -> Active:
         """Run the rows' prompts."""
         seen = self.embed(rows)
         columns = max(len(inputs.embeds) for inputs in seen)
@@ -229,12 +244,12 @@ class Greedy:
             own = mask.bool()
             extra = {"visual_pos_masks": own, "deepstack_visual_embeds": list(deep[:, own])}
         cache = DynamicCache(config=self.decoder.body.config)
-        active = _Active(rows, cache, mask, axes, first)
+        active = Active(rows, cache, mask, axes, first)
         self._forward(active, positions, inputs_embeds=embeds, **extra)
         return active
 
     @torch.inference_mode()
-    def _step(self, active: _Active) -> None:
+    def _step(self, active: Active) -> None:
         """Decode one more token of every active row."""
         active.mask = pad(active.mask, (0, 1), value=1)
         last = torch.tensor([[row.tokens[-1]] for row in active.rows], device=active.mask.device)
@@ -243,8 +258,9 @@ class Greedy:
             row.next_position += 1
         positions = next_.expand(active.axes, -1, -1)
         self._forward(active, positions, inputs_embeds=self.decoder.table(last))
+        self._read(active.rows, active.logits)
 
-    def _forward(self, active: _Active, positions: torch.Tensor, **inputs) -> None:
+    def _forward(self, active: Active, positions: torch.Tensor, **inputs) -> None:
         with shared_prefix.shared(self.decoder.body):
             hidden = self.decoder.body(
                 **inputs,

@@ -36,10 +36,12 @@ from transformers import (
 from transformers.utils import logging
 
 from labelwise import images, weights
+from labelwise.engines import search
 from labelwise.engines.base import Answer, Question, Run
 from labelwise.engines.decode import WINDOW, Decoder, Greedy, Inputs, Row, prefill
 from labelwise.errors import LabelwiseError
 from labelwise.prompts import Prompt
+from labelwise.records import LISTED
 
 T, U = TypeVar("T"), TypeVar("U")
 
@@ -205,7 +207,7 @@ class Model:
 
     def __init__(self, spec: dict[str, Any], run: Run) -> None:
         logging.disable_progress_bar()
-        self.spec, self.header = spec, run.header
+        self.spec, self.header, self.names = spec, run.header, run.names
         folder = weights.folder(spec)
         self.cuda = torch.cuda.device_count()
         devices = {0: None, 1: {"": 0}}.get(self.cuda, "auto")
@@ -249,7 +251,7 @@ class Model:
                 " enforces no schema; use format json"
             )
         if config.model_type == "paligemma":
-            if self.header["kind"] == "closed":
+            if self.header["kind"] in LISTED:
                 raise LabelwiseError(
                     f"protocols: {self.header['protocol']}: PaliGemma cannot be asked a closed"
                     " world: its context is too short for a list of classes"
@@ -379,6 +381,11 @@ class Model:
             self._warm(first)
         if self.plain_because and self.spec.get("prefix") == "shared":
             raise LabelwiseError(f"models: prefix: shared cannot be: {self.plain_because}")
+        if self.plain_because and "decoding" in self.header:
+            raise LabelwiseError(
+                f"protocols: {self.header['protocol']}: kind {self.header['kind']} needs a prefix"
+                f" that prompts share, which this model cannot have: {self.plain_because}"
+            )
         whole = chain([first], questions)
         return self._whole(whole) if self.plain_because else self._shared(whole)
 
@@ -396,7 +403,18 @@ class Model:
         size = sum(v.numel() * v.element_size() for v in row.source.pixels.values())
         batch = self.tensor_batch or self._fit(prefix.tokens, row.length)
         window = min(WINDOW * batch, max(2 * batch, WAITING // max(1, size)))
-        self.loop = Greedy(decoder, prefix, self._embed, self._ended, batch, window)
+        self.loop = search.loop(
+            self.header,
+            self.names,
+            self.tokenizer,
+            sorted(self.ends),
+            decoder,
+            prefix,
+            self._embed,
+            self._ended,
+            batch,
+            window,
+        )
         self.prefix_tokens = len(ids)
 
         pictures = [images.read(file) for file in first.files]
@@ -437,15 +455,15 @@ class Model:
             rows = ahead(see, questions, pool, 2 * images.workers() + 1)
             for row, finish in self.loop.run(rows):
                 self.images_answered += shown.pop(row.id)
-                yield self._answer(row.id, row.tokens, finish, row.length, self.prefix_tokens)
+                yield self._answer(row, finish, self.prefix_tokens)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _answer(self, id: int, tokens: list[int], finish: str, own: int, shared: int) -> Answer:
-        self.prefilled += own
+    def _answer(self, row: Row, finish: str, shared: int) -> Answer:
+        self.prefilled += row.length
         self.reused += shared
-        usage = {"prefilled": own, "shared": shared, "generated": len(tokens)}
-        return Answer(id, self._text(tokens), finish, usage)
+        usage = {"prefilled": row.length, "shared": shared, "generated": row.generated}
+        return Answer(row.id, self._text(row.tokens), finish, usage, scored=row.scored)
 
     def _whole(self, questions: Iterator[Question]) -> Iterator[Answer]:
         """Generate batches of whole prompts, without a shared prefix."""
@@ -513,7 +531,9 @@ class Model:
         for (question, _), row, length in zip(batch, out[:, start:].tolist(), own, strict=True):
             n = next((n for n in range(1, len(row) + 1) if self._ended(row[:n])), 0)
             finish = "stop" if n else "length"
-            answers.append(self._answer(question.id, row[: n or len(row)], finish, length, 0))
+            tokens = row[: n or len(row)]
+            said = Row(question.id, length, 0, None, tokens, generated=len(tokens))
+            answers.append(self._answer(said, finish, 0))
         return answers
 
     # facts
