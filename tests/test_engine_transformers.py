@@ -1,6 +1,8 @@
 """Real architectures with random weights: sharing the prefix changes no answer, only the cost."""
 
+import resource
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -273,6 +275,33 @@ def test_few_images_are_read_ahead(folder, photos, monkeypatch):
     stream.close()
     assert asked[0] <= 5 + model.loop.window + 2 * images.workers() + 2
     assert threading.get_ident() in read and len(read) > 1
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_images(folder, photos, monkeypatch):
+    """After its caches are full (here 1 MB), a long run takes no more memory."""
+
+    def megabytes():
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * resource.getpagesize() / 2**20
+
+    def asked():
+        for number in range(6000):
+            # another path is another image to the engine
+            photo = photos[number % 6]
+            file = f"{photo.parent}/{'./' * (number // 6)}{photo.name}"
+            request = {"request": number, "images": ["x"]}
+            yield Question(number, prompts.render(header(), request), request, (file,))
+
+    monkeypatch.setattr(engine, "KEPT", 1 << 20)
+    model = load(folder("qwen3-vl"), header(max_tokens=2), tensor_batch=16)
+    early = 0.0
+    for count, _ in enumerate(model.answer(asked()), 1):
+        if count == 1000:
+            early = megabytes()
+    assert count == model.images_encoded == 6000
+    assert model.kept_bytes <= 1 << 20
+    assert megabytes() - early < 40
 
 
 def test_a_folder_without_model_is_one_message(tmp_path):
