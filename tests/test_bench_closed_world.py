@@ -1,5 +1,6 @@
 """The benchmark's counters, which depend on no machine, and that both sides answer alike."""
 
+import pytest
 from labelwise.bench import closed_world
 
 
@@ -10,4 +11,6 @@ def test_counters(tmp_path):
     assert m["prefix"] == "shared" and m["prefix_reuse"] >= 0.94
     assert m["encodes_per_image"] == 1
     assert m["bytes_per_answer"] <= 1024
-    assert m["prefilled_per_image"] < 0.1 * m["prefix_tokens"]
+    assert 0 <= m["template_per_image"] <= 16
+    parts = m["visual_per_image"] + m["question_tokens"] + m["template_per_image"]
+    assert parts == pytest.approx(m["prefilled_per_image"]) and m["visual_per_image"] > 50

