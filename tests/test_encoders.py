@@ -80,7 +80,7 @@ def test_the_cache_answers_without_the_model(tmp_path, monkeypatch):
         encoders.load(spec | {"prompt": "x"}, path).encode(NAMES[:1])
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT count(*), max(length(row)) FROM vectors").fetchone() == (6, 2048)
-        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
 
 def test_the_cache_takes_several_writers(tmp_path):

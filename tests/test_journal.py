@@ -23,7 +23,7 @@ def written(path):
 
 def known(path):
     with Journal(path) as journal:
-        return dict(journal.answers)
+        return dict(journal)
 
 
 def test_answers_come_back(tmp_path):

@@ -28,7 +28,8 @@ rule classify:
         axes=lambda w: json.dumps(dict(w), sort_keys=True),
     shell:
         "python -m labelwise.classify --model {params.model:q} --images {input.images}"
-        " --axes {params.axes:q} --out {output.logits} --meta {output.meta} 2>&1 | tee {log} >&2"
+        " --axes {params.axes:q} --gpus {resources.gpu}"
+        " --out {output.logits} --meta {output.meta} 2>&1 | tee {log} >&2"
 
 
 rule predict:

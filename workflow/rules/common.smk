@@ -50,6 +50,7 @@ wildcard_constraints:
     model=GRID.names("models"),
     protocol=GRID.names("protocols"),
     batching=BATCHING,
+    shard=r"\d+-of-\d+",
     mapper=GRID.names("mappers", [*config["mappers"], "options", "argmax"]),
     experiment=GRID.names("experiments"),
     figure=GRID.names("figures"),

@@ -45,7 +45,7 @@ rule infer:
     benchmark:
         "results/benchmarks/infer/{images}/{model}/{protocol}/{batching}.jsonl"
     wildcard_constraints:
-        model=GRID.names("models", GRID.writers()),
+        model=GRID.names("models", GRID.writers(sharded=False)),
     conda:
         "../../envs/inference.yaml"
     threads: lambda w: 8 if config["models"][w.model].get("gpus") else 1
@@ -58,8 +58,48 @@ rule infer:
         axes=lambda w: json.dumps(dict(w), sort_keys=True),
         journal="results/journal/{images}/{model}/{protocol}/{batching}.jsonl",
         more=options("labels", "weights"),
+        shard="",
     shell:
         "python -m labelwise.infer {input.requests} --images {input.images}"
         " --classes {input.classes} {params.more} --model {params.model:q} --axes {params.axes:q}"
+        " {params.shard} --gpus {resources.gpu}"
         " --journal {params.journal} --out {output.responses} --meta {output.meta}"
+        " 2>&1 | tee {log} >&2"
+
+
+use rule infer as infer_shard with:
+    output:
+        responses="results/shards/{images}/{model}/{protocol}/{batching}/{shard}.jsonl",
+        meta="results/shards/{images}/{model}/{protocol}/{batching}/{shard}.meta.json",
+    log:
+        "results/logs/infer/{images}/{model}/{protocol}/{batching}.{shard}.log",
+    benchmark:
+        "results/benchmarks/infer/{images}/{model}/{protocol}/{batching}.{shard}.jsonl"
+    wildcard_constraints:
+        model=GRID.names("models", GRID.writers(sharded=True)),
+    params:
+        journal="results/journal/{images}/{model}/{protocol}/{batching}.{shard}.jsonl",
+        shard="--shard {shard}",
+
+
+rule merge_shards:
+    """Put the answers of a run's shards together: the same file as without shards."""
+    input:
+        shards=lambda w: GRID.shard_files(**w),
+        requests="results/requests/{images}/{protocol}/{batching}.jsonl",
+        code=code("merge_shards"),
+    output:
+        responses="results/responses/{images}/{model}/{protocol}/{batching}.jsonl",
+        meta="results/responses/{images}/{model}/{protocol}/{batching}.meta.json",
+    log:
+        "results/logs/merge_shards/{images}/{model}/{protocol}/{batching}.log",
+    wildcard_constraints:
+        model=GRID.names("models", GRID.writers(sharded=True)),
+    conda:
+        "../../envs/inference.yaml"
+    params:
+        axes=lambda w: json.dumps(dict(w), sort_keys=True),
+    shell:
+        "python -m labelwise.merge_shards {input.shards} --requests {input.requests}"
+        " --axes {params.axes:q} --out {output.responses} --meta {output.meta}"
         " 2>&1 | tee {log} >&2"

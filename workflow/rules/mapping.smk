@@ -17,12 +17,15 @@ rule embed_classes:
     conda:
         "../../envs/inference.yaml"
     threads: 1
+    resources:
+        gpu=lambda w: GRID.encoder_needs(w.mapper).get("gpus", 0),
+        mem=lambda w: GRID.encoder_needs(w.mapper).get("memory", "4GB"),
     params:
         mapper=lambda w: GRID.mapper_spec(w.mapper),
         encoder=lambda w: GRID.encoder_options(w.mapper),
     shell:
         "python -m labelwise.embed_classes --classes {input.classes} --mapper {params.mapper:q}"
-        " {params.encoder} --out {output} 2>&1 | tee {log} >&2"
+        " {params.encoder} --gpus {resources.gpu} --out {output} 2>&1 | tee {log} >&2"
 
 
 rule map_responses:
@@ -44,6 +47,9 @@ rule map_responses:
         model=GRID.names("models", GRID.writers()),
     conda:
         "../../envs/inference.yaml"
+    resources:
+        gpu=lambda w: GRID.encoder_needs(w.mapper).get("gpus", 0),
+        mem=lambda w: GRID.encoder_needs(w.mapper).get("memory", "4GB"),
     params:
         mapper=lambda w: GRID.mapper_spec(w.mapper),
         encoder=lambda w: GRID.encoder_options(w.mapper),
@@ -51,4 +57,4 @@ rule map_responses:
     shell:
         "python -m labelwise.mapping {input.responses} --requests {input.requests}"
         " --images {input.images} --classes {input.classes} --mapper {params.mapper:q}"
-        " {params.encoder} {params.more} --out {output} 2>&1 | tee {log} >&2"
+        " {params.encoder} {params.more} --gpus {resources.gpu} --out {output} 2>&1 | tee {log} >&2"

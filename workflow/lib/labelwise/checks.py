@@ -13,7 +13,7 @@ from typing import Any
 
 from labelwise import shards
 from labelwise.errors import LabelwiseError
-from labelwise.inputs import pair_files, template_files
+from labelwise.inputs import CLASSIFIERS, pair_files, template_files
 from labelwise.points import ARGMAX, CLASSIFY, OPTIONS
 from labelwise.records import CERTAIN, LISTED
 
@@ -79,6 +79,9 @@ def entries(config: Mapping[str, Any], locked: Collection[str]) -> None:
         ):
             if key in entry:
                 known(config, kind, entry[key], f"{where}: {key}")
+        if entry["engine"] in (*CLASSIFIERS, "openai") and entry.get("shards", 1) > 1:
+            what = "a server takes `concurrency`" if entry["engine"] == "openai" else "one job"
+            raise LabelwiseError(f"config: {where}: shards: leave it out; {what} is enough")
     for kind, key, files in (
         ("labels", "equivalents", pair_files),
         ("protocols", "equivalents", pair_files),

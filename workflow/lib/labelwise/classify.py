@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from labelwise import images, provenance, records
+from labelwise import gpu, images, provenance, records
 from labelwise.errors import LabelwiseError, cli
 from labelwise.progress import progress
 
@@ -93,6 +93,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", type=json.loads, required=True, help="the models entry, JSON")
     parser.add_argument("--images", required=True, help="results/images/*.csv")
     parser.add_argument("--axes", type=json.loads, default={}, help="names for the record, JSON")
+    parser.add_argument("--gpus", type=int, help=gpu.HELP)
     parser.add_argument("--out", required=True, help="image, logits and features (npz)")
     parser.add_argument("--meta", required=True, help="record of the run (JSON)")
     args = parser.parse_args(argv)
@@ -103,6 +104,7 @@ def main(argv: list[str] | None = None) -> None:
         raise LabelwiseError(f"{args.images}: no readable image in it")
     if spec["engine"] != "timm":
         raise LabelwiseError(f"models: engine {spec['engine']!r} computes no logits; timm does")
+    gpu.lease(args.gpus)
     from labelwise.classifiers.timm import Model
 
     model = Model(spec)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from labelwise import infer, money, prompts, records, servers, weights
+from labelwise import infer, journal, money, prompts, records, servers, weights
 from labelwise.errors import LabelwiseError, cli
 from labelwise.grid import Grid
 from labelwise.points import Run
@@ -46,9 +46,8 @@ def requests_file(run: Run) -> str:
 
 def known(run: Run) -> dict[str, Any]:
     """Journalled answers of a run, by key."""
-    path = Path(f"results/journal/{run.path}.jsonl")
     found = {}
-    if path.exists():
+    for path in journal.files(f"results/journal/{run.path}.jsonl"):
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
                 entry = json.loads(line)

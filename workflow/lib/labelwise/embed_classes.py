@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelwise import classnames, records
+from labelwise import classnames, gpu, records
 from labelwise.errors import LabelwiseError, cli
 
 if TYPE_CHECKING:
@@ -116,8 +116,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--mapper", type=json.loads, required=True, help="the mappers entry, JSON")
     parser.add_argument("--encoder", type=json.loads, required=True, help="encoders entry, JSON")
     parser.add_argument("--cache", help="sqlite file that keeps embeddings by text")
+    parser.add_argument("--gpus", type=int, help=gpu.HELP)
     parser.add_argument("--out", required=True)
     args = parser.parse_args(argv)
+    gpu.lease(args.gpus)
     names = classnames.read(args.classes)
     write(args.out, names, embedder(args.mapper, args.encoder, "names", args.cache)(names))
 

@@ -105,7 +105,7 @@ class Cache:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with closing(self._open()) as db:
-            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA journal_mode = DELETE")  # others do not work across machines
             db.execute(
                 "CREATE TABLE IF NOT EXISTS vectors"
                 " (key BLOB PRIMARY KEY, row BLOB NOT NULL) STRICT, WITHOUT ROWID"
@@ -129,9 +129,12 @@ class Cache:
         """Keep vectors; one that is held already stays."""
         pairs = [(k, row.astype("<f4").tobytes()) for k, row in rows.items()]
         with closing(self._open()) as db:
-            db.execute("BEGIN IMMEDIATE")
-            db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", pairs)
-            db.execute("COMMIT")
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", pairs)
+                db.execute("COMMIT")
+            except sqlite3.OperationalError as error:  # a full disk
+                raise LabelwiseError(f"{self.path}: cannot write: {error}") from None
 
 
 def _sentence_transformers(spec: Mapping[str, Any]) -> Encode:

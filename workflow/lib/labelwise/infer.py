@@ -1,7 +1,8 @@
-"""Ask one model every request of one run.
+"""Ask one model every request of one run, or of one shard of a run.
 
 Answers are journalled as they arrive; those the journal knows are not asked again, and a model
-whose answers are all known is not even loaded.
+whose answers are all known is not even loaded. Requests and answers pass through one by one: memory
+holds the names of images and answers alone.
 """
 
 import argparse
@@ -9,18 +10,25 @@ import dataclasses
 import hashlib
 import importlib
 import json
+import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from labelwise import classnames, prompts, provenance, records
-from labelwise.engines.base import Engine, Question, Run
+from labelwise import classnames, gpu, prompts, provenance, records
+from labelwise.engines.base import Answer, Engine, Question, Run
 from labelwise.errors import LabelwiseError, cli
 from labelwise.journal import Journal, key
 from labelwise.progress import progress
+
+Asked = Callable[[], Iterator[dict]]
+"""Gives the requests of a run, anew each time."""
 
 
 def load(spec: dict[str, Any], run: Run) -> Engine:
@@ -28,97 +36,171 @@ def load(spec: dict[str, Any], run: Run) -> Engine:
     return importlib.import_module(f"labelwise.engines.{spec['engine']}").Model(spec, run)
 
 
-def questions(
-    header: dict, asked: list[dict], files: dict[str, str], key_of: dict[int, str]
-) -> Iterator[Question]:
-    """The prompts of a requests file, with the files of their images."""
-    for request in asked:
-        prompt = prompts.render(header, request)
-        shown = tuple(files[image] for image in request["images"])
-        number = request["request"]
-        yield Question(number, prompt, request, shown, key_of[number])
-
-
-def keys(
-    spec: dict, header: dict, asked: list[dict], digests: dict[str, str], names: Sequence[str] = ()
-) -> dict[int, str]:
-    """The journal key of each request: all that the model is shown, and how.
+def key_of(
+    spec: dict, header: dict, request: dict, digests: Mapping[str, str], names: Sequence[str]
+) -> str:
+    """The journal key of one request: all that the model is shown, and how.
 
     ``names`` count where the answer is found among them and not written (``header["decoding"]``).
     """
-    found = {}
-    for request in asked:
-        prompt = prompts.render(header, request)
-        seen = {
-            "system": prompt.system,
-            "user": [[k, digests[v] if k == "image" else v] for k, v in prompt.user],
-            "primer": prompt.primer,
-            "schema": prompt.schema,
-            "max_tokens": header["max_tokens"],
-            "stop": header["stop"],
-            "repeat": request["repeat"],
-        }
-        if "decoding" in header:
-            seen |= {"decoding": header["decoding"], "names": names}
-        found[request["request"]] = key(spec, seen)
-    return found
+    prompt = prompts.render(header, request)
+    seen = {
+        "system": prompt.system,
+        "user": [[k, digests[v] if k == "image" else v] for k, v in prompt.user],
+        "primer": prompt.primer,
+        "schema": prompt.schema,
+        "max_tokens": header["max_tokens"],
+        "stop": header["stop"],
+        "repeat": request["repeat"],
+    }
+    if "decoding" in header:
+        seen |= {"decoding": header["decoding"], "names": names}
+    return key(spec, seen)
+
+
+def keys(
+    spec: dict,
+    header: dict,
+    asked: Iterable[dict],
+    digests: Mapping[str, str],
+    names: Sequence[str] = (),
+) -> dict[int, str]:
+    """The journal key of each request, by its number; see ``key_of``."""
+    return {request["request"]: key_of(spec, header, request, digests, names) for request in asked}
 
 
 def infer(
-    spec: dict[str, Any], run: Run, asked: list[dict], rows: list[dict], journal: Journal
-) -> tuple[list[dict], dict[str, Any]]:
-    """Responses in the order of the requests, and what it took to get them."""
-    files = {row["image"]: row["file"] for row in rows}
-    digests = {row["image"]: row["sha256"] for row in rows}
-    key_of = keys(spec, run.header, asked, digests, run.names)
-    known = journal.answers
-    todo = [r for r in asked if key_of[r["request"]] not in known]
-    facts: dict[str, Any] = {"asked": len(todo), "replayed": len(asked) - len(todo)}
-    fresh: dict[int, dict[str, Any]] = {}
-    if todo:
-        paid = (known.get(key, {}).get("facts", {}) for key in key_of.values())
-        run = dataclasses.replace(
-            run,
-            state=journal.path.with_suffix(".batches.json"),
-            spent=sum(told.get("cost_usd", 0.0) for told in paid),
-        )
-        engine = load(spec, run)
-        shown = {request["request"]: len(request["images"]) for request in todo}
-        what = f"{run.header['protocol']}, {len(todo)} requests, images"
-        answers = engine.answer(questions(run.header, todo, files, key_of))
-        note = getattr(engine, "note", None)
-        for answer in progress(answers, sum(shown.values()), what, note, lambda a: shown[a.id]):
-            entry = {"text": answer.text, "finish": answer.finish, "usage": answer.usage}
-            if answer.facts:
-                entry["facts"] = answer.facts
-            if answer.scored:
-                entry["scored"] = answer.scored
-            fresh[answer.id] = entry
-            if engine.journalled:
-                journal.add(key_of[answer.id], entry)
-        facts["engine"] = engine.describe()
-    responses = []
-    for request in asked:
-        number = request["request"]
-        entry = fresh.get(number) or known.get(key_of[number])
-        if entry is None:
-            raise LabelwiseError(f"the engine {spec['engine']} left request {number} unanswered")
-        said = {"request": number, "text": entry["text"], "finish": entry["finish"]}
-        responses.append(said | {k: entry[k] for k in ("scored",) if k in entry})
-    entries = [fresh.get(n) or known[k] for n, k in key_of.items()]
-    usages = [entry.get("usage", {}) for entry in entries]
-    facts["tokens"] = {
-        name: sum(usage.get(name, 0) for usage in usages)
-        for name in sorted({name for usage in usages for name in usage})
-    }
-    if told := [entry["facts"] for entry in entries if "facts" in entry]:
-        facts["cost_usd"] = round(sum(fact.get("cost_usd", 0.0) for fact in told), 9)
-        facts["answered_by"] = Counter(" ".join(fact["by"]) for fact in told)
-    return responses, facts
+    spec: dict[str, Any],
+    run: Run,
+    asked: Asked,
+    images: Mapping[str, tuple[str, str]],
+    journal: Journal,
+    out: str | Path,
+    gpus: int | None = None,
+) -> dict[str, Any]:
+    """Write the responses in the order of the requests; returns what it took to get them.
+
+    Args:
+        spec: the model's entry.
+        run: what its engine may know.
+        asked: the requests.
+        images: image id to file and SHA-256.
+        journal: the run's journal, open.
+        out: the responses (JSON lines).
+        gpus: how many to lease if the model is needed; see ``labelwise.gpu``.
+    """
+    digests = {image: digest for image, (_, digest) in images.items()}
+    names = [key_of(spec, run.header, request, digests, run.names) for request in asked()]
+    del digests
+    facts: dict[str, Any] = {"asked": 0}
+    with ExitStack() as stack:
+        known = journal
+        if any(name not in known for name in names):
+            paid = (known[name].get("facts", {}) for name in names if name in known)
+            run = dataclasses.replace(
+                run,
+                state=journal.path.with_suffix(".batches.json"),
+                spent=sum(told.get("cost_usd", 0.0) for told in paid),
+            )
+            gpu.lease(gpus)
+            engine = load(spec, run)
+            if not engine.journalled:
+                folder = stack.enter_context(TemporaryDirectory())
+                known = stack.enter_context(Journal(Path(folder) / "answers.jsonl"))
+                names = list(map(str, range(len(names))))
+            todo = partial(_unknown, asked, names, known)
+            facts["asked"] = _ask(engine, run, todo, images, known)
+            facts["engine"] = engine.describe()
+        facts["replayed"] = len(names) - facts["asked"]
+        records.write_jsonl(out, _responses(spec, asked, names, known, facts))
+    return facts
+
+
+def _unknown(
+    asked: Asked, names: Sequence[str], known: Mapping[str, Any]
+) -> Iterator[tuple[dict, str]]:
+    """Requests whose answer is not known, and its name; two that are the same are one question."""
+    before = set()
+    for request, name in zip(asked(), names, strict=True):
+        if name not in known and name not in before:
+            before.add(name)
+            yield request, name
+
+
+def _ask(
+    engine: Engine,
+    run: Run,
+    todo: Callable[[], Iterator[tuple[dict, str]]],
+    images: Mapping[str, tuple[str, str]],
+    journal: Journal,
+) -> int:
+    """Have the engine answer what is to do, and journal the answers; returns their number."""
+    shown = [len(request["images"]) for request, _ in todo()]
+    waiting: dict[int, tuple[str, int]] = {}
+
+    def questions() -> Iterator[Question]:
+        for request, name in todo():
+            number, files = request["request"], tuple(images[i][0] for i in request["images"])
+            waiting[number] = name, len(files)
+            yield Question(number, prompts.render(run.header, request), request, files, name)
+
+    def answered(answer: Answer) -> int:
+        """Images of a question that waits no longer."""
+        return waiting.pop(answer.id)[1]
+
+    what = f"{run.header['protocol']}, {len(shown)} requests, images"
+    note = getattr(engine, "note", None)
+    sync = getattr(engine, "synced", False)
+    for answer in progress(engine.answer(questions()), sum(shown), what, note, answered):
+        entry = {"text": answer.text, "finish": answer.finish, "usage": answer.usage}
+        if answer.facts:
+            entry["facts"] = answer.facts
+        if answer.scored:
+            entry["scored"] = answer.scored
+        journal.add(waiting[answer.id][0], entry, sync)
+    return len(shown)
+
+
+def _responses(
+    spec: dict,
+    asked: Asked,
+    names: Sequence[str],
+    known: Mapping[str, dict[str, Any]],
+    facts: dict[str, Any],
+) -> Iterator[dict[str, Any]]:
+    """The lines of the responses; when they are read, ``facts`` has tokens and costs."""
+    tokens: Counter[str] = Counter()
+    told, cost, by = False, 0.0, Counter()
+    for request, name in zip(asked(), names, strict=True):
+        if name not in known:
+            raise LabelwiseError(
+                f"the engine {spec['engine']} left request {request['request']} unanswered"
+            )
+        entry = known[name]
+        tokens.update(entry.get("usage", {}))
+        if "facts" in entry:
+            told = True
+            cost += entry["facts"].get("cost_usd", 0.0)
+            by[" ".join(entry["facts"]["by"])] += 1
+        said = {"request": request["request"], "text": entry["text"], "finish": entry["finish"]}
+        yield said | {key: entry[key] for key in ("scored",) if key in entry}
+    facts["tokens"] = dict(sorted(tokens.items()))
+    if told:
+        facts |= {"cost_usd": round(cost, 9), "answered_by": by}
 
 
 def _sha256(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """Number and count of shards: ``2-of-4`` -> ``(2, 4)``."""
+    found = re.fullmatch(r"(\d+)-of-(\d+)", text)
+    number, count = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= number <= count:
+        raise LabelwiseError(f"--shard {text}: give the shard as 1-of-4, 2-of-4, ...")
+    return number, count
 
 
 @cli
@@ -133,6 +215,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--weights", nargs="*", default=[], help="records of its weights (JSON)")
     parser.add_argument("--axes", default="{}", help="names for the record, as JSON")
     parser.add_argument("--journal", required=True, help="journal of answers (JSON lines)")
+    parser.add_argument("--shard", default="1-of-1", help="ask this part alone: 2-of-4 (1-of-1)")
+    parser.add_argument("--gpus", type=int, help=gpu.HELP)
     parser.add_argument("--out", required=True, help="responses (JSON lines)")
     parser.add_argument("--meta", required=True, help="record of the run (JSON)")
     args = parser.parse_args(argv)
@@ -141,16 +225,17 @@ def main(argv: list[str] | None = None) -> None:
     spec = json.loads(args.model)
     if args.weights:  # part of the key: other weights under the same name are another model
         spec["weights_sha256"] = [_sha256(path) for path in args.weights]
-    header, asked = prompts.read(args.requests)
+    header = prompts.read_header(args.requests)
+    asked = partial(prompts.stream, args.requests, shard_of(args.shard))
     labels = {}
     if args.labels:
-        table = records.read_csv(args.labels, records.LABELS)
-        labels = {row["image"]: records.ids(row["labels"]) for row in table}
+        table = records.stream_csv(args.labels, records.LABELS)
+        labels = {row["image"]: records.ids(row["labels"]) for _, row in table}
     run = Run(header, classnames.read(args.classes), labels)
-    rows = records.read_csv(args.images, records.IMAGES)
+    table = records.stream_csv(args.images, records.IMAGES)
+    images = {row["image"]: (row["file"], row["sha256"]) for _, row in table}
     with Journal(args.journal) as journal:
-        responses, facts = infer(spec, run, asked, rows, journal)
-    records.write_jsonl(args.out, responses)
+        facts = infer(spec, run, asked, images, journal, args.out, args.gpus)
     facts |= {"axes": json.loads(args.axes), "model": spec}
     facts["requests_sha256"] = _sha256(args.requests)
     records.write_json(args.meta, provenance.meta(started, **facts))

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from labelwise import shards
-from labelwise.points import CLASSIFY, OPTIONS, batch
+from labelwise.points import CLASSIFY, OPTIONS, Run, batch
 
 CLASSIFIERS = ("timm", "open_clip", "conse", "knn", "file")
 """Engines of models that score classes; all others write text."""
 
 DISPLAY = ("name", "kind")
 """Keys of a model's entry that only tables and figures read."""
+
+MACHINES = ("gpus", "memory", "shards")
+"""Keys of an entry that say how it is run, not what."""
 
 TRACKED_SHARDS = 100
 """So many shards of a folder, or more, are no inputs: listing them anew is left to the user."""
@@ -46,17 +49,25 @@ class Inputs:
         """Models that score classes."""
         return [model for model in self.config["models"] if self.classifies(model)]
 
-    def writers(self) -> list[str]:
-        """Models that write text."""
-        return [model for model in self.config["models"] if not self.classifies(model)]
+    def writers(self, sharded: bool | None = None) -> list[str]:
+        """Models that write text; with ``sharded`` only those whose runs are in shards, or not."""
+        found = [model for model in self.config["models"] if not self.classifies(model)]
+        return [m for m in found if sharded in (None, self.shards(m) > 1)]
+
+    def shards(self, model: str) -> int:
+        """Jobs that one run of a model is divided into."""
+        return self.config["models"][model].get("shards", 1)
+
+    def shard_files(self, images: str, model: str, protocol: str, batching: str) -> list[str]:
+        """Responses of the shards of a run, in their order."""
+        n, run = self.shards(model), Run(images, model, protocol, batching).path
+        return [f"results/shards/{run}/{number}-of-{n}.jsonl" for number in range(1, n + 1)]
 
     def spec(self, kind: str, name: str) -> str:
-        """One entry as JSON, without the keys that only tables and figures read."""
-        entry = self.config[kind][name]
-        return json.dumps(
-            {key: value for key, value in entry.items() if kind != "models" or key not in DISPLAY},
-            sort_keys=True,
-        )
+        """One entry as JSON, without the keys that say how it is shown or where it runs."""
+        without = MACHINES + DISPLAY if kind == "models" else ()
+        entry = self.config[kind][name].items()
+        return json.dumps({k: v for k, v in entry if k not in without}, sort_keys=True)
 
     def weights_of(self, kind: str, name: str) -> list[str]:
         """Files that say which weights a model or encoder has fetched."""
@@ -184,8 +195,15 @@ class Inputs:
         name = self.config["mappers"].get(mapper, {}).get("encoder")
         if name is None:
             return ""
-        spec = json.dumps({"name": name, **self.config["encoders"][name]}, sort_keys=True)
+        entry = self.config["encoders"][name].items()
+        known = {key: value for key, value in entry if key not in MACHINES}
+        spec = json.dumps({"name": name, **known}, sort_keys=True)
         return f"--encoder {shlex.quote(spec)} --cache results/journal/embeddings/{name}.sqlite"
+
+    def encoder_needs(self, mapper: str) -> Mapping[str, Any]:
+        """GPUs and memory of a mapper's text encoder, where its entry says so."""
+        name = self.config["mappers"].get(mapper, {}).get("encoder")
+        return {} if name is None else self.config["encoders"][name]
 
     def templates(self, mapper: str) -> list[str]:
         """The file with a mapper's templates, where it names one."""

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelwise import classnames, likelihood, prompts, records
+from labelwise import classnames, gpu, likelihood, prompts, records
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
 from labelwise.parsing import parse, unwrapped
@@ -168,6 +168,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--embeddings", type=Path, help="nearest: results/embeddings/*/*.npz")
     parser.add_argument("--encoder", type=json.loads, help="nearest: the encoders entry, JSON")
     parser.add_argument("--cache", type=Path, help="sqlite file that keeps embeddings by text")
+    parser.add_argument("--gpus", type=int, help=gpu.HELP)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     mapper = args.mapper
@@ -186,6 +187,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if kind == "nearest":
         if not (args.embeddings and args.encoder):
             raise LabelwiseError("a nearest mapper needs --embeddings and --encoder")
+        gpu.lease(args.gpus)
         from labelwise import embed_classes
 
         map_rows(

@@ -15,8 +15,9 @@ template.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,31 @@ class Prompt:
 
 def read(path: str | Path) -> tuple[dict, list[dict]]:
     """Header and requests of a requests file."""
-    lines = records.read_jsonl(path)
-    header = next(lines, None)
+    return read_header(path), list(stream(path))
+
+
+def read_header(path: str | Path) -> dict:
+    """The first line of a requests file."""
+    header = next(records.read_jsonl(path), None)
     if not isinstance(header, dict) or "kind" not in header:
         raise LabelwiseError(f"{path}:1: not the header of a requests file")
-    return header, list(lines)
+    return header
+
+
+def stream(path: str | Path, shard: tuple[int, int] = (1, 1)) -> Iterator[dict]:
+    """The requests of a file one by one, or those of one shard: a block of whole prompts.
+
+    Args:
+        path: the requests file.
+        shard: its number, from 1, and the number of shards; together they hold every request once.
+    """
+    number, shards = shard
+    first, last = 1, None
+    if shards > 1:
+        with open(path, "rb") as file:
+            total = sum(1 for _ in file) - 1
+        first, last = 1 + (number - 1) * total // shards, 1 + number * total // shards
+    return islice(records.read_jsonl(path), first, last)
 
 
 def render(header: dict, request: dict) -> Prompt:

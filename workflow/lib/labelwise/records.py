@@ -5,7 +5,7 @@ order carries no meaning. A file appears whole or not at all (``atomic``).
 """
 
 import csv
-import io
+import errno
 import itertools
 import json
 import os
@@ -60,6 +60,9 @@ PREDICTIONS = (
 )
 CONFUSIONS = ("labelled", "predicted", "count", "weight")
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a disk that takes no more says; the error of such a write names no file."""
+
 
 @contextmanager
 def atomic(path: str | Path, mode: str = "w") -> Iterator[Any]:
@@ -75,8 +78,10 @@ def atomic(path: str | Path, mode: str = "w") -> Iterator[Any]:
             os.fsync(file.fileno())
         os.chmod(name, 0o644)
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            raise LabelwiseError(f"{path}: cannot write: {error.strerror}") from None
         raise
 
 
@@ -107,14 +112,8 @@ def read_json(path: str | Path) -> Any:
 
 def read_text(path: str | Path) -> str:
     """Read one text file in UTF-8, with or without its mark; line ends become unix ones."""
-    try:
+    with _reading(path):
         return Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise LabelwiseError(f"{path}: no such file") from None
-    except OSError as error:
-        raise LabelwiseError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise LabelwiseError(f"{path}: not UTF-8 text: {error}") from None
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -133,7 +132,14 @@ def read_csv(path: str | Path, columns: Sequence[str] = ()) -> list[dict[str, st
 def csv_lines(
     path: str | Path, columns: Sequence[str] = ()
 ) -> list[tuple[int, dict[str | None, Any]]]:
-    """Read rows as ``read_csv`` does, each with the number of its first line.
+    """Read rows as ``stream_csv`` does, all at once."""
+    return list(stream_csv(path, columns))
+
+
+def stream_csv(
+    path: str | Path, columns: Sequence[str] = ()
+) -> Iterator[tuple[int, dict[str | None, Any]]]:
+    """Yield rows as dicts of strings, each with the number of its first line.
 
     A row with more cells than headings has the rest under None; one with fewer has None in them.
 
@@ -141,12 +147,35 @@ def csv_lines(
         LabelwiseError: no such file, not CSV in UTF-8, a quote that is never closed, a missing
             column, or a heading that occurs twice.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-    table, last = [], 0
+    with _reading(path), open(path, encoding="utf-8-sig") as file:
+        reader = csv.reader(file, strict=True)
+        lines = _lines(path, reader)
+        first, headings = next(
+            ((number, cells) for number, cells in lines if any(map(str.strip, cells))), (1, [])
+        )
+        missing = [c for c in columns if c not in headings]
+        if missing:
+            raise LabelwiseError(
+                f"{path}: no column {', '.join(missing)}; it has {', '.join(headings)}"
+            )
+        twice = [c for c in dict.fromkeys(headings) if c and headings.count(c) > 1]
+        if twice:
+            raise LabelwiseError(f"{path}: line {first}: two columns are named {', '.join(twice)}")
+        n = len(headings)
+        for number, cells in lines:
+            row = dict(itertools.zip_longest(headings, cells[:n]))
+            if len(cells) > n:
+                row[None] = cells[n:]
+            yield number, row
+
+
+def _lines(path: str | Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Rows that have cells, each with the number of its first line."""
+    last = 0
     try:
         for cells in reader:
-            if cells if table else any(map(str.strip, cells)):
-                table.append((last + 1, cells))
+            if cells:
+                yield last + 1, cells
             last = reader.line_num
     except csv.Error as error:
         where = f"{path}: line {last + 1}"
@@ -154,22 +183,19 @@ def csv_lines(
             raise LabelwiseError(f"{where}: a quote is opened and never closed") from None
         hint = "; is a quote never closed?" if reader.line_num > last + 1 else ""
         raise LabelwiseError(f"{where}: not CSV: {error}{hint}") from None
-    first, headings = table[0] if table else (1, [])
-    missing = [c for c in columns if c not in headings]
-    if missing:
-        raise LabelwiseError(
-            f"{path}: no column {', '.join(missing)}; it has {', '.join(headings)}"
-        )
-    twice = [c for c in dict.fromkeys(headings) if c and headings.count(c) > 1]
-    if twice:
-        raise LabelwiseError(f"{path}: line {first}: two columns are named {', '.join(twice)}")
-    rows, n = [], len(headings)
-    for number, cells in table[1:]:
-        row = dict(itertools.zip_longest(headings, cells[:n]))
-        if len(cells) > n:
-            row[None] = cells[n:]
-        rows.append((number, row))
-    return rows
+
+
+@contextmanager
+def _reading(path: str | Path) -> Iterator[None]:
+    """Say in one line why a text file cannot be read."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise LabelwiseError(f"{path}: no such file") from None
+    except OSError as error:
+        raise LabelwiseError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise LabelwiseError(f"{path}: not UTF-8 text: {error}") from None
 
 
 def one_line(where: str, row: Mapping[str | None, Any], but: Sequence[str] = ()) -> None:
@@ -195,21 +221,14 @@ def write_jsonl(path: str | Path, lines: Iterable[Any]) -> None:
 
 def read_jsonl(path: str | Path) -> Iterator[Any]:
     """Yield the values of a JSON-lines file; a broken line is an error that gives its number."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    yield json.loads(line)
-                except RecursionError:
-                    raise LabelwiseError(f"{path}:{number}: JSON nested too deep") from None
-                except ValueError as error:
-                    raise LabelwiseError(f"{path}:{number}: not JSON: {error}") from None
-    except UnicodeDecodeError as error:
-        raise LabelwiseError(f"{path}: not UTF-8 text: {error}") from None
-    except FileNotFoundError:
-        raise LabelwiseError(f"{path}: no such file") from None
-    except OSError as error:
-        raise LabelwiseError(f"{path}: cannot be read: {error.strerror}") from None
+    with _reading(path), open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield json.loads(line)
+            except RecursionError:
+                raise LabelwiseError(f"{path}:{number}: JSON nested too deep") from None
+            except ValueError as error:
+                raise LabelwiseError(f"{path}:{number}: not JSON: {error}") from None
 
 
 def image_id(name: str) -> str:

@@ -70,6 +70,9 @@ class Engine(Protocol):
     journalled: bool
     """False for controls, whose answers cost nothing and depend on labels."""
 
+    synced: bool
+    """True where answers are paid for: each is on disk before the next; may be left out (False)."""
+
     def __init__(self, spec: dict[str, Any], run: Run) -> None: ...
 
     def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:

@@ -25,6 +25,7 @@ class Model:
     """Asks a server; answers come in any order, and each is yielded as it comes."""
 
     journalled = True
+    synced = True
 
     def __init__(self, spec: dict[str, Any], run: Run) -> None:
         servers.check(spec, spec["model"])

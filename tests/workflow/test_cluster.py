@@ -1,0 +1,40 @@
+"""One run in several jobs: nothing else changes."""
+
+PATHS = ("responses", "predictions", "scores", "experiments", "tables")
+
+
+def kept(study):
+    return {
+        path.relative_to(study.root): path.read_bytes()
+        for stage in PATHS
+        for path in (study.root / "results" / stage).rglob("*")
+        if path.is_file() and not path.name.endswith(".meta.json")
+    }
+
+
+def test_shards_change_no_result(study):
+    before = kept(study)
+    study.edit(
+        "config/config.yaml", "engine: chance, seed: 1", "engine: chance, shards: 3, seed: 1"
+    )
+    target = "results/responses/small/guess/closed/b4-shuffled-s0.jsonl"
+    assert study.planned(target) == {"infer": 3, "merge_shards": 1} or study.planned(target) == {
+        "infer_shard": 3,
+        "merge_shards": 1,
+    }
+    study.build("scores", "tables")
+    assert kept(study) == before
+    assert len(list((study.root / "results/shards/small/guess/closed").rglob("*-of-3.jsonl"))) == 6
+    assert study.planned("scores", "tables") == {}
+
+
+def test_gpus_memory_and_display_rerun_nothing(study):
+    study.edit("config/config.yaml", "engine: chance, seed: 1", "engine: chance, gpus: 1, seed: 1")
+    assert study.planned() == {}
+
+
+def test_a_server_is_not_sharded(study):
+    study.edit(
+        "config/config.yaml", "engine: chance, seed: 1", "engine: openai, model: m, shards: 2"
+    )
+    assert "models: guess: shards: leave it out" in study.refuses()
