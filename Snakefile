@@ -36,6 +36,8 @@ localrules:
     tables,
     oop,
     fetch_weights,
+    list_classes,
+    read_labels,
 
 
 rule all:

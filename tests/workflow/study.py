@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RULES = frozenset(
     rule
     for path in (ROOT / "workflow/rules").glob("*.smk")
-    for rule in re.findall(r"^rule (\w+):", path.read_text(), re.M)
+    for rule in re.findall(r"^(?:use rule \w+ as|rule) (\w+)", path.read_text(), re.M)
 )
 
 

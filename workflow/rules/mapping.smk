@@ -16,7 +16,7 @@ rule embed_classes:
         "results/benchmarks/embed_classes/{mapper}/{classes}.jsonl"
     conda:
         "../../envs/inference.yaml"
-    threads: 1
+    threads: lambda w: 8 if GRID.encoder_needs(w.mapper).get("gpus") else 1
     resources:
         gpu=lambda w: GRID.encoder_needs(w.mapper).get("gpus", 0),
         mem=lambda w: GRID.encoder_needs(w.mapper).get("memory", "4GB"),
@@ -47,6 +47,7 @@ rule map_responses:
         model=GRID.names("models", GRID.writers()),
     conda:
         "../../envs/inference.yaml"
+    threads: lambda w: 8 if GRID.encoder_needs(w.mapper).get("gpus") else 1
     resources:
         gpu=lambda w: GRID.encoder_needs(w.mapper).get("gpus", 0),
         mem=lambda w: GRID.encoder_needs(w.mapper).get("memory", "4GB"),
