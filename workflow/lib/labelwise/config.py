@@ -10,6 +10,16 @@ from typing import Any
 
 from labelwise.errors import LabelwiseError, cli
 
+TYPES = {
+    "object": "entries of the form `name: value`",
+    "array": "a list, [a, b]",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+}
+"""What the types of a schema are called in messages."""
+
 
 def check(config: Mapping[str, Any], schema: Mapping[str, Any], file: str) -> None:
     """Compare a configuration with the schema.
@@ -67,6 +77,12 @@ def _say(error: Any) -> str:
         return f"key {missing[0]!r} is missing"
     if error.validator == "enum":
         return f"{value!r} is none of {', '.join(map(repr, error.validator_value))}"
+    if error.validator == "type" and isinstance(error.validator_value, str):
+        if error.validator_value == "string" and isinstance(value, int | float):
+            return f"{str(value).lower()} is no text to YAML; write it in quotes"
+        quoted = isinstance(value, str) and value.strip("-.").isdigit()
+        hint = "; take the quotes off" if quoted else ""
+        return f"{value!r} is not {TYPES[error.validator_value]}{hint}"
     if error.validator == "pattern" and "description" in error.schema:
         return f"{value!r} is not {error.schema['description']}"
     return error.message
