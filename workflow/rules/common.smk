@@ -4,6 +4,7 @@ Everything that can be wrong with a config is found here, before any job starts.
 """
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -36,8 +37,9 @@ except LabelwiseError as error:
 # glibc gives large tensors back to the system at once; to keep them saves most of a run's system time.
 shell.prefix(
     "set -euo pipefail; "
-    f'[ -n "${{{{CONDA_PREFIX:-}}}}" ] || export PATH="{Path(sys.executable).parent}:$PATH"; '
-    f'export PYTHONPATH="{LIB}"; '
+    '[ -n "${{CONDA_PREFIX:-}}" ] || '
+    f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
+    f"export PYTHONPATH={shlex.quote(str(LIB))}; "
     "export MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=8589934592; "
 )
 
@@ -68,8 +70,12 @@ def options(*names):
     """Command-line options for those named inputs that the job has."""
 
     def build(wildcards, input):
-        given = [(name, input.get(name)) for name in names]
-        return " ".join(f"--{name.replace('_', '-')} {path}" for name, path in given if path)
+        words = []
+        for name in names:
+            paths = input.get(name, [])
+            paths = [paths] if isinstance(paths, str) else list(paths)
+            words += [f"--{name.replace('_', '-')}", *paths] if paths else []
+        return shlex.join(words)
 
     return build
 
