@@ -18,9 +18,9 @@ from multiprocessing import Process
 from pathlib import Path
 from typing import Any
 
+from labelwise import bench
 from labelwise.engines.base import Question, Run
 from labelwise.prompts import Prompt
-from labelwise.records import write_json
 
 FILES = 64
 """Different image files; requests take them in turn."""
@@ -96,7 +96,6 @@ def measure(requests: int, size: int, concurrency: int) -> dict[str, Any]:
         "requests": answered,
         "image_bytes": size,
         "concurrency": concurrency,
-        "cores": len(os.sched_getaffinity(0)),
         "seconds": seconds,
         "per_second": answered / seconds,
         "cpu_s": busy,
@@ -120,9 +119,8 @@ def main(argv: Sequence[str]) -> None:
     m = measure(args.requests, args.bytes, args.concurrency)
     print(
         f"{m['requests']} requests of {m['image_bytes'] / 1000:.0f} kB, at most"
-        f" {m['concurrency']} under way, {m['cores']} cores\n"
+        f" {m['concurrency']} under way\n"
         f"{m['per_second']:.0f} requests/s ({m['seconds']:.1f} s, {m['cpu_s']:.1f} s of processor"
         f" time), peak {m['peak_mb']:.0f} MB, {m['grown_mb']:.0f} MB more than before"
     )
-    if args.json:
-        write_json(args.json, m)
+    bench.finish(m, args.json)

@@ -15,22 +15,20 @@ with them spread over our images. Ratios of processor time (``cpu``) hardly move
 """
 
 import argparse
-import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from labelwise import classnames, images, prompts, provenance, requests, tiny
+from labelwise import bench, classnames, images, prompts, requests, tiny
 from labelwise.engines import composed, transformers
 from labelwise.engines.base import Question, Run
 from labelwise.journal import key
-from labelwise.records import dump_line, write_json
+from labelwise.records import dump_line
 
 PHOTOS = Path("data/demo/photos")
 PROTOCOL = {
@@ -43,11 +41,13 @@ PROTOCOL = {
 MODELS = ("composed", "qwen3-vl")
 
 
-def asked(header: dict[str, Any], count: int) -> Iterator[Question]:
-    """One question a photograph."""
-    for number, file in enumerate(sorted(PHOTOS.glob("*.jpg"))[:count]):
-        request = {"request": number, "repeat": 0, "images": [file.stem]}
-        yield Question(number, prompts.render(header, request), request, (file,))
+def asked(header: dict[str, Any], count: int, each: int = 1) -> Iterator[Question]:
+    """``count`` questions about ``each`` photographs, which come again after the last."""
+    photos = cycle(sorted(PHOTOS.glob("*.jpg")))
+    for number in range(count):
+        files = tuple(islice(photos, each))
+        request = {"request": number, "repeat": 0, "images": [file.stem for file in files]}
+        yield Question(number, prompts.render(header, request), request, files)
 
 
 def timed(function: Callable[[], Any]) -> tuple[Any, float, float]:
@@ -83,10 +83,10 @@ def plain_qwen(model: transformers.Model, question: Question) -> str:
     pictures = [images.read(file) for file in question.files]
     inputs = model._process(text, pictures, model._specials(text))
     out = model.model.generate(
-        **inputs,
+        **{name: value.to(model.model.device) for name, value in inputs.items()},
         max_new_tokens=model.header["max_tokens"],
         do_sample=False,
-        stop_strings=model.header["stop"],
+        stop_strings=model.header["stop"] or None,
         tokenizer=model.tokenizer,
     )
     return model._text(out[0, inputs["input_ids"].shape[1] :].tolist())
@@ -168,18 +168,10 @@ def main(argv: Sequence[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
-    parser.add_argument("--images", type=int, default=96, help="photographs that ours is asked")
+    parser.add_argument("--images", type=int, default=96, help="images that ours is asked")
     parser.add_argument("--plain", type=int, default=6, help="of these the plain loop is asked")
     parser.add_argument("--json", type=Path, metavar="OUT")
     args = parser.parse_args(argv)
-    machine = {
-        "processor": provenance._processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "load": os.getloadavg()[0],
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
     results = []
     for name in args.models:
         with tempfile.TemporaryDirectory() as folder:
@@ -199,6 +191,4 @@ def main(argv: Sequence[str]) -> None:
             f" at most {m['bytes_per_answer']} bytes an answer",
             flush=True,
         )
-    print(f"on {json.dumps(machine)}")
-    if args.json:
-        write_json(args.json, {"machine": machine, "results": results})
+    bench.finish(results, args.json)

@@ -17,9 +17,6 @@ search has to look far).
 """
 
 import argparse
-import json
-import os
-import platform
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,11 +25,10 @@ from typing import Any
 
 import torch
 
-from labelwise import classnames, images, provenance, requests, tiny
+from labelwise import bench, classnames, images, requests, tiny
 from labelwise.bench.closed_world import MODELS, PROTOCOL, asked, timed
 from labelwise.engines import composed, search, transformers
 from labelwise.engines.base import Question, Run
-from labelwise.records import write_json
 
 WAYS = {
     "best-first": {"search": "best-first", "top": 1},
@@ -184,14 +180,6 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--names", type=int, default=6, help="names asked anew, to be timed")
     parser.add_argument("--json", type=Path, metavar="OUT")
     args = parser.parse_args(argv)
-    machine = {
-        "processor": provenance._processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "threads": torch.get_num_threads(),
-        "load": os.getloadavg()[0],
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
     results = []
     for name in args.models:
         with tempfile.TemporaryDirectory() as folder:
@@ -217,6 +205,4 @@ def main(argv: Sequence[str]) -> None:
             f" {m['same_first']} of {m['compared']} images",
             flush=True,
         )
-    print(f"on {json.dumps(machine)}")
-    if args.json:
-        write_json(args.json, {"machine": machine, "results": results})
+    bench.finish(results, args.json)

@@ -10,7 +10,6 @@ resamples and scaled to all of them. Both ways draw from the same distribution.
 """
 
 import argparse
-import os
 import resource
 import time
 from collections.abc import Sequence
@@ -18,10 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from labelwise import statistics
+from labelwise import bench, statistics
 from labelwise.draw import rng
 from labelwise.labels import Label, Labels
-from labelwise.records import write_json
 from labelwise.rules import Rules, read_pairs
 from labelwise.scoring import Answer, Key, Run
 
@@ -83,7 +81,6 @@ def measure(n_images: int, n_models: int, replicates: int, naive: int) -> dict[s
         "label_sets": len(sets),
         "replicates": replicates,
         "patterns": len(np.unique(np.packbits(right, axis=1), axis=0)),
-        "cores": len(os.sched_getaffinity(0)),
         "score_s": scored - start,
         "bootstrap_s": done - scored,
         "total_s": done - start,
@@ -111,12 +108,11 @@ def main(argv: Sequence[str]) -> None:
     m = measure(args.images, args.models, args.replicates, args.naive)
     print(
         f"{m['images']} images x {m['models']} models x {m['label_sets']} label sets, "
-        f"{m['replicates']} paired resamples, {m['cores']} cores\n"
+        f"{m['replicates']} paired resamples\n"
         f"scored in {m['score_s']:.2f} s, resampled in {m['bootstrap_s']:.2f} s "
         f"({m['patterns']} patterns): {m['total_s']:.2f} s "
         f"({m['cpu_s']:.2f} s of processor time), peak {m['peak_mb']:.0f} MB\n"
         f"naive loop: {m['naive_bootstrap_s']:.1f} s for the resamples alone, scaled from "
         f"{m['naive_replicates']} of them: {m['ratio']:.1f} times as long"
     )
-    if args.json:
-        write_json(args.json, m)
+    bench.finish(m, args.json)
