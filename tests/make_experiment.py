@@ -212,6 +212,67 @@ def _prompted(head: dict, model: str, skill: float):
                 yield from rows(opened | extra, [(right_open, under_open, outcomes)], right_open)
 
 
+def judged() -> list[dict]:
+    """Rows as of results/judged/*.csv: single answers of the models, in some settings each."""
+    table = []
+    settings = {
+        "classify": (("classify", "CW", "argmax", 1),),
+        "prompted": (
+            ("closed", "CW", "exact", 1),
+            ("closed", "CW+", "minilm", 1),
+            ("open", "OW", "minilm", 1),
+            ("closed", "CW", "exact", 5),
+        ),
+    }
+    for model, (kind, skill) in SKILL.items():
+        for task_kind, task, mapper, size in settings[
+            "prompted" if kind == "composed" else "classify"
+        ]:
+            right, _ = answers(model, skill, f"judged-{task}-{size}")
+            draw = rng(0, "judged", model, task, size)
+            mapped = (draw.random(N) < 0.4) & (task == "CW+")
+            score, other = draw.random(N), draw.integers(1, 4, N)
+            for i, group in enumerate(GROUP):
+                label = i % 30
+                void = group == "N"
+                single = not void and group.startswith("S")
+                table.append(
+                    {
+                        "experiment": "main",
+                        "images": "demo",
+                        "labels": "multi",
+                        "model": model,
+                        "model_name": NAMES[model],
+                        "model_kind": kind,
+                        "kind": task_kind,
+                        "task": task,
+                        "protocol": task_kind,
+                        "batching": "b1" if size == 1 else "b5-shuffled-s0",
+                        "images_per_prompt": size,
+                        "order": "" if size == 1 else "shuffled-s0",
+                        "mapper": mapper,
+                        "stands": int(task in ("OW", "CW") and mapper != "exact"),
+                        "image": f"image-{i:03d}",
+                        "position": 1 + i % size,
+                        "category": group,
+                        "outcome": "out_of_list" if mapped[i] else "ok",
+                        "answer": "an answer that is none of the listed names, $5"
+                        if mapped[i]
+                        else "",
+                        "class": label if right[i] else (label + int(other[i])) % 30,
+                        "said": f"a class with number {label + int(other[i]) * (not right[i])}",
+                        "score": f"{score[i]:.4f}",
+                        "mapped": int(mapped[i]),
+                        "right": int(right[i]),
+                        "label": "" if void else f"{label}" if single else f"{label} 40",
+                        "labelled": "" if void else f"a class with number {label}",
+                        "original": f"a class with number {(label + group.endswith('-')) % 30}",
+                        "original_right": int(not group.endswith("-")),
+                    }
+                )
+    return table
+
+
 def write() -> None:
     write_csv(DATA / "experiment_main.csv", COLUMNS, experiment(list(SKILL)))
     write_csv(

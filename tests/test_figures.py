@@ -7,20 +7,45 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import make_experiment
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
+from labelwise import judge
 from labelwise.errors import LabelwiseError
-from labelwise.figures import out_of_list, style
+from labelwise.figures import (
+    agreement,
+    confusions,
+    distractors,
+    gallery,
+    out_of_list,
+    reliability,
+    style,
+)
+from labelwise.records import write_csv
 from labelwise.selection import corrected, load
+from labelwise.shown import JUDGED
 from make_experiment import DATA
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-NAMES = ("label_gain", "encoders", "out_of_list")
 MAIN = DATA / "experiment_main.csv"
+WIDTHS = {
+    "label_gain": style.COLUMN,
+    "encoders": style.PAGE,
+    "out_of_list": style.PAGE,
+    "agreement": style.PAGE,
+    "batch_size": style.PAGE,
+    "confusions": style.PAGE,
+    "distractors": style.PAGE,
+    "encoder_templates": style.PAGE,
+    "gallery": style.PAGE,
+    "positions": style.PAGE,
+    "reliability": style.PAGE,
+}
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 CLASSIFIERS = DATA / "experiment_classifiers.csv"
 
@@ -41,11 +66,36 @@ VISION = {
             [-0.011820, 0.042940, 0.968881],
         ]
     ),
+    "tritanopia": np.array(
+        [
+            [1.255528, -0.076749, -0.178779],
+            [-0.078411, 0.930809, 0.147602],
+            [0.004733, 0.691367, 0.303900],
+        ]
+    ),
 }
+# linear sRGB to CIE XYZ
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+@pytest.fixture(scope="session")
+def judged(tmp_path_factory):
+    path = tmp_path_factory.mktemp("judged") / "main.csv"
+    write_csv(path, judge.COLUMNS, make_experiment.judged())
+    return path
 
 
 def module(name):
     return importlib.import_module(f"labelwise.figures.{name}")
+
+
+def tables(name, judged):
+    """What a figure is read from here, and how it is read."""
+    if name not in JUDGED:
+        return MAIN, load
+    return judged, getattr(
+        module(name), "read", lambda path: judge.read(path, module(name).COLUMNS)
+    )
 
 
 def linear(colour):
@@ -59,33 +109,34 @@ def lightness(colour, vision="normal"):
     return 116 * np.cbrt(y) - 16 if y > 0.008856 else 903.3 * y
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("suffix", ["pdf", "svg", "png"])
-def test_same_bytes_every_time(name, suffix, tmp_path):
-    paths = [tmp_path / f"{i}.{suffix}" for i in range(2)]
-    for path in paths:
-        style.draw(module(name).build, MAIN, path)
-    content = paths[0].read_bytes()
-    assert content == paths[1].read_bytes()
-    assert not re.search(rb"CreationDate|dc:date|ModDate", content)
-    if suffix == "pdf":
-        assert b"/FontFile2" in content and b"/Type3" not in content
+@pytest.mark.parametrize("name", WIDTHS)
+def test_same_bytes_every_time(name, judged, tmp_path):
+    table, read = tables(name, judged)
+    paths = [[tmp_path / f"{i}.{suffix}" for suffix in style.FORMATS] for i in range(2)]
+    for outs in paths:
+        style.draw(module(name).build, [table], outs, read)
+    for one, two in zip(*paths, strict=True):
+        content = one.read_bytes()
+        assert content == two.read_bytes()
+        assert not re.search(rb"CreationDate|dc:date|ModDate", content)
+        if one.suffix == ".pdf":
+            assert b"/FontFile2" in content and b"/Type3" not in content
 
 
 def test_same_bytes_in_another_process(tmp_path):
-    style.draw(module("label_gain").build, MAIN, tmp_path / "a.svg")
-    command = [sys.executable, "-m", "labelwise.figures.label_gain", str(MAIN), "--out", "b.svg"]
+    style.draw(module("label_gain").build, [MAIN], [tmp_path / "a.svg"])
+    command = [sys.executable, "-m", "labelwise.figures.label_gain", str(MAIN)]
+    command += ["--out", "b.svg", "b.png"]
     subprocess.run(command, cwd=tmp_path, check=True, env=ENVIRONMENT)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(
-    ("name", "width"),
-    [("label_gain", style.COLUMN), ("encoders", style.PAGE), ("out_of_list", style.PAGE)],
-)
-def test_width_and_labels_that_neither_overlap_nor_leave_the_page(name, width):
+@pytest.mark.parametrize(("name", "width"), WIDTHS.items())
+def test_width_and_labels_that_neither_overlap_nor_leave_the_page(name, width, judged):
+    table, read = tables(name, judged)
     with plt.rc_context(style.SETTINGS):
-        figure = module(name).build(load(MAIN))
+        figure = module(name).build(read(table))
         figure.canvas.draw()
         assert figure.get_figwidth() == width
         page = figure.bbox
@@ -120,6 +171,42 @@ def test_touching_series_differ_in_grey_and_for_colour_blind_people():
             assert abs(lightness(one, vision) - lightness(two, vision)) >= 15, (vision, one, two)
 
 
+def lab(colour, vision):
+    """CIE L*a*b* (D65) of a colour as somebody with this vision sees it."""
+    rgb = np.clip(VISION[vision] @ linear(colour), 0, 1)
+    xyz = XYZ @ rgb / XYZ.sum(axis=1)
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_colours_of_one_figure_are_told_apart_by_everybody(vision):
+    sets = {
+        "kinds": [ink for ink, _ in style.KINDS.values()],
+        "distractors": [ink for ink, _ in distractors.LOOKS[:4]],
+        "reliability": [ink for ink, *_ in (reliability.CLASSIFIER, *reliability.LOOKS[:3])],
+        "batch_size": list(module("batch_size").TASKS.values()),
+        "positions": [module("positions").TOGETHER[0], module("positions").ALONE[0]],
+    }
+    for name, inks in sets.items():
+        for one, two in itertools.combinations(inks, 2):
+            apart = np.linalg.norm(lab(one, vision) - lab(two, vision))
+            assert apart >= 10, (name, one, two, apart)
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_heat_maps_darken_evenly_for_everybody(vision):
+    colours = matplotlib.colormaps[style.SCALE](np.linspace(0, 1, 11))
+    steps = np.diff([lightness(colour[:3], vision) for colour in colours])
+    assert (steps < -2).all()
+
+
+def test_series_of_one_figure_have_markers_of_their_own():
+    for looks in (distractors.LOOKS, (reliability.CLASSIFIER, *reliability.LOOKS)):
+        marks = [mark for _, mark, *_ in looks]
+        assert len(set(marks)) == len(marks)
+
+
 def test_kinds_of_models_have_colours_and_markers_of_their_own():
     colours, markers = zip(*style.KINDS.values(), strict=True)
     assert len(set(colours)) == len(set(markers)) == len(style.KINDS)
@@ -148,23 +235,64 @@ def test_shares_sum_to_the_whole():
 
 def test_what_was_not_run_is_said(tmp_path):
     with plt.rc_context(style.SETTINGS):
-        for name in ("encoders", "out_of_list"):
+        for name in sorted(WIDTHS.keys() - JUDGED - {"label_gain"}):
             figure = module(name).build(load(CLASSIFIERS))
             assert "Not run: experiment classifiers" in figure.texts[0].get_text()
             plt.close(figure)
 
 
+@pytest.mark.parametrize("name", JUDGED)
+def test_what_was_not_judged_is_said(name, judged, tmp_path):
+    empty = tmp_path / "empty.csv"
+    empty.write_text(judged.read_text().split("\n")[0] + "\n")
+    with plt.rc_context(style.SETTINGS):
+        read = tables(name, judged)[1]
+        figure = module(name).build(read(empty))
+        assert "Not run: the experiment\nhas no" in figure.texts[0].get_text()
+        plt.close(figure)
+
+
+def test_agreement_is_that_of_the_library(judged):
+    rows = judge.read(judged, agreement.COLUMNS)
+    rows = rows[(rows.stands == 1) & (rows.model_kind != "control")]
+    spearman, phi = agreement.correlations(rows[rows.category.isin(("S+", "S-"))], rows)
+    table = rows.pivot(index="image", columns="model", values="right")[rows.model.unique()]
+    expected = np.corrcoef(table.to_numpy(), rowvar=False)
+    assert np.allclose(np.array(phi)[:-1, :-1], expected)
+    assert np.allclose(np.diag(spearman), 1) and np.allclose(spearman, np.transpose(spearman))
+
+
+def test_confusions_that_share_a_class_are_neighbours():
+    pairs = [("a", "b"), ("x", "y"), ("b", "c"), ("y", "z"), ("p", "q")]
+    number = confusions._neighbourhoods(pairs)
+    assert number[pairs[0]] == number[pairs[2]] and number[pairs[1]] == number[pairs[3]]
+    assert len(set(number.values())) == 3
+
+
+def test_gallery_shows_no_picture_without_permission(judged):
+    rows, photos = gallery.read(judged)
+    assert not photos
+    with plt.rc_context(style.SETTINGS):
+        figure = gallery.build((rows, photos))
+        texts = [text.get_text() for text in figure.findobj(Text)]
+        plt.close(figure)
+    assert sum(text.startswith("not shown") for text in texts) == 9
+    assert not any(axes.images for axes in figure.axes)
+
+
 def test_errors_are_one_line(tmp_path):
     with pytest.raises(LabelwiseError, match=r"gone\.csv: no such file"):
-        style.draw(module("encoders").build, tmp_path / "gone.csv", tmp_path / "a.pdf")
+        style.draw(module("encoders").build, [tmp_path / "gone.csv"], [tmp_path / "a.pdf"])
+    with pytest.raises(LabelwiseError, match=r"gone\.csv: no such file"):
+        judge.read(tmp_path / "gone.csv")
     with pytest.raises(LabelwiseError, match="choose pdf, svg or png"):
-        style.draw(module("encoders").build, MAIN, tmp_path / "a.jpeg")
+        style.draw(module("encoders").build, [MAIN], [tmp_path / "a.jpeg"])
 
 
 @pytest.mark.parametrize("name", ["study", "figure", "table"])
 def test_captions_of_the_report_are_valid(name):
     source = (Path(__file__).parents[1] / f"workflow/report/{name}.rst").read_text()
-    known = {"label_gain", "encoders", "out_of_list", "main", "batches", "later"}
+    known = {*WIDTHS, "main", "batches", "later"}
     config = {"figures": {"encoders": {"experiment": "main"}}, "models": {"knn": {}}}
     for item in known:
         wildcards = SimpleNamespace(figure=item, table=item)

@@ -29,12 +29,19 @@ def test_a_model_that_nobody_runs_reruns_nothing(study):
 
 def test_a_figure_module_redraws_that_figure(study):
     study.edit("workflow/lib/labelwise/figures/label_gain.py", '"""', '"""Edited. ')
-    assert study.planned() == {"draw_figure": 3}
+    assert study.planned() == {"draw_figure": 1}
+
+
+def test_one_job_draws_all_formats_of_a_figure(study):
+    for suffix in ("pdf", "svg", "png"):
+        (study.root / f"results/figures/label_gain.{suffix}").unlink()
+    for suffix in ("pdf", "svg", "png"):
+        assert study.planned(f"results/figures/label_gain.{suffix}") == {"draw_figure": 1}
 
 
 def test_the_style_redraws_all_figures(study):
     study.edit("workflow/lib/labelwise/figures/style.py", '"""', '"""Edited. ')
-    assert study.planned() == {"draw_figure": 6}
+    assert study.planned() == {"draw_figure": 2}
 
 
 def test_scoring_reruns_no_inference(study):

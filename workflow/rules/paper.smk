@@ -1,25 +1,70 @@
 """What is shown: one module a figure or table, each from one experiment."""
 
 
-rule draw_figure:
-    """Draw one figure from its experiment."""
+rule judge:
+    """Hold every single answer of an experiment against the corrected labels."""
     input:
-        experiment=lambda w: f"results/experiments/{config['figures'][w.figure]['experiment']}.csv",
-        code=lambda w: code(f"figures.{w.figure}"),
+        unpack(lambda w: showing.judge_inputs(GRID, w.experiment)),
+        code=code("judge"),
     output:
-        report(
-            "results/figures/{figure}.{ext}",
-            caption="../report/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}", "format": "{ext}"},
-        ),
+        "results/judged/{experiment}.csv",
     log:
-        "results/logs/draw_figure/{figure}.{ext}.log",
+        "results/logs/judge/{experiment}.log",
+    benchmark:
+        "results/benchmarks/judge/{experiment}.jsonl"
     conda:
         "../../envs/paper.yaml"
+    params:
+        plan=lambda w: showing.judge_plan(GRID, w.experiment),
     shell:
-        "python -m labelwise.figures.{wildcards.figure} {input.experiment} --out {output}"
+        "python -m labelwise.judge {input.experiment} --plan {params.plan:q} --out {output}"
         " 2>&1 | tee {log} >&2"
+
+
+rule make_thumbnails:
+    """Make small versions of the images of a set that may be shown, with their credits."""
+    input:
+        images="results/images/{images}.csv",
+        credits=lambda w: showing.credits(GRID, w.images),
+        code=code("thumbnails"),
+    output:
+        "results/thumbnails/{images}.zip",
+    log:
+        "results/logs/make_thumbnails/{images}.log",
+    benchmark:
+        "results/benchmarks/make_thumbnails/{images}.jsonl"
+    conda:
+        "../../envs/inference.yaml"
+    params:
+        spec=lambda w: showing.thumbnail_spec(GRID, w.images),
+    shell:
+        "python -m labelwise.thumbnails {input.images} --spec {params.spec:q} --out {output}"
+        " 2>&1 | tee {log} >&2"
+
+
+rule draw_figure:
+    """Draw one figure, in all formats."""
+    input:
+        unpack(lambda w: showing.figure_inputs(GRID, w.figure)),
+        code=lambda w: code(f"figures.{w.figure}"),
+    output:
+        pdf="results/figures/{figure}.pdf",
+        svg=report(
+            "results/figures/{figure}.svg",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+        png="results/figures/{figure}.png",
+    log:
+        "results/logs/draw_figure/{figure}.log",
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        files=lambda w, input: input.get("files", []),
+    shell:
+        "python -m labelwise.figures.{wildcards.figure} {input.table} {params.files}"
+        " --out {output} 2>&1 | tee {log} >&2"
 
 
 rule typeset_table:

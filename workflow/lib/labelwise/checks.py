@@ -53,6 +53,10 @@ def entries(config: Mapping[str, Any], locked: Collection[str]) -> None:
             _there(entry["file"], f"{where}: file")
         if isinstance(entry.get("classes"), str):
             _there(entry["classes"], f"{where}: classes")
+        if "credits" in entry:
+            _there(entry["credits"], f"{where}: credits")
+        elif isinstance(entry.get("show"), list):
+            raise LabelwiseError(f"config: {where}: show: licences need `credits`, their table")
     for kind in ("labels", "class_names"):
         for name, entry in config[kind].items():
             if "file" in entry:

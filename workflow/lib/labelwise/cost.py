@@ -21,6 +21,7 @@ import yaml
 from labelwise import infer, journal, money, prompts, records, servers, weights
 from labelwise.errors import LabelwiseError, cli
 from labelwise.grid import Grid
+from labelwise.inputs import DISPLAY
 from labelwise.points import Run
 
 
@@ -63,7 +64,7 @@ def estimate(run: Run, spec: Mapping[str, Any]) -> Estimate:
     rows = {
         r["image"]: r for r in records.read_csv(f"results/images/{run.images}.csv", records.IMAGES)
     }
-    sent = {key: value for key, value in spec.items() if key not in ("name", "kind")}
+    sent = {key: value for key, value in spec.items() if key not in DISPLAY["models"]}
     key_of = infer.keys(sent, header, asked, {name: row["sha256"] for name, row in rows.items()})
     answered = known(run)
     left = [request for request in asked if key_of[request["request"]] not in answered]

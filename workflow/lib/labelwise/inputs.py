@@ -12,8 +12,12 @@ from labelwise.points import CLASSIFY, OPTIONS, Run, batch
 CLASSIFIERS = ("timm", "open_clip", "conse", "knn", "file")
 """Engines of models that score classes; all others write text."""
 
-DISPLAY = ("name", "kind")
-"""Keys of a model's entry that only tables and figures read."""
+DISPLAY = {
+    "models": ("name", "kind", "restricted"),
+    "images": ("show", "credits", "restricted"),
+    "labels": ("restricted",),
+}
+"""Keys of an entry that say how it is shown or published: no part of what a result is."""
 
 MACHINES = ("gpus", "memory", "shards")
 """Keys of an entry that say how it is run, not what."""
@@ -65,9 +69,11 @@ class Inputs:
 
     def spec(self, kind: str, name: str) -> str:
         """One entry as JSON, without the keys that say how it is shown or where it runs."""
-        without = MACHINES + DISPLAY if kind == "models" else ()
-        entry = self.config[kind][name].items()
-        return json.dumps({k: v for k, v in entry if k not in without}, sort_keys=True)
+        return json.dumps(self._entry(kind, name), sort_keys=True)
+
+    def _entry(self, kind: str, name: str) -> dict[str, Any]:
+        without = DISPLAY.get(kind, ()) + (MACHINES if kind == "models" else ())
+        return {k: v for k, v in self.config[kind][name].items() if k not in without}
 
     def weights_of(self, kind: str, name: str) -> list[str]:
         """Files that say which weights a model or encoder has fetched."""
@@ -221,7 +227,7 @@ class Inputs:
         entry = self.config["protocols"].get(protocol, {"kind": CLASSIFY})
         return json.dumps(
             {
-                **self.config["labels"][labels],
+                **self._entry("labels", labels),
                 "images": images,
                 "model": model,
                 "engine": self.config["models"][model]["engine"],

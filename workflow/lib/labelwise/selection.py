@@ -193,6 +193,20 @@ def representative(runs: Iterable[Run]) -> Run | None:
     return max(mapped or candidates, key=accuracy, default=None)
 
 
+def standing(runs: Iterable[Run]) -> list[Run]:
+    """Of every model the runs whose answers are looked at singly, in all batchings.
+
+    Exact matching and classifiers as they are; of the mapped runs those with the mapper that stands
+    for the model (``representative``). Only closed and open world, and classification.
+    """
+    kept = []
+    for own in by_model(runs).values():
+        best = representative(own)
+        mappers = {"exact", "argmax"} | ({best.mapper} if best else set())
+        kept += [run for run in own if run.task in ("CW", "CW+", "OW") and run.mapper in mappers]
+    return kept
+
+
 def accuracy(run: Run) -> float:
     """Accuracy over all images under the run's label set, in percent; -1 where there is none."""
     value = run.get("A", "accuracy")

@@ -22,7 +22,7 @@ def build(runs: list[Run]) -> Figure:
     ]
     names = list(dict.fromkeys(run.encoder for _, own in rows for run in own if run.encoder))
     if not names:
-        return style.not_run(runs, "mapper with a text encoder")
+        return style.not_run(runs[0].experiment, "mapper with a text encoder")
     figure, axes = plt.subplots(
         len(rows),
         len(TASKS),

@@ -22,7 +22,7 @@ def build(runs: list[Run]) -> Figure:
         for key, group in corrected(runs).items()
     }
     if not any(panels.values()):
-        return style.not_run(runs, "label set that differs\nfrom the original labels")
+        return style.not_run(runs[0].experiment, "label set that differs\nfrom the original labels")
     lines = [sum(1 for _ in _lines(shown)) for shown in panels.values()]
     figure, axes = plt.subplots(
         len(panels),

@@ -29,7 +29,7 @@ def build(runs: list[Run]) -> Figure:
         for shares in [[(c, exact.n(c), _shares(exact, mapped, c)) for c in CATEGORIES]]
     ]
     if not panels:
-        return style.not_run(runs, "closed protocol with mapper exact")
+        return style.not_run(runs[0].experiment, "closed protocol with mapper exact")
     columns = min(2, len(panels))
     lines = -(-len(panels) // columns)
     figure, axes = plt.subplots(
