@@ -148,10 +148,81 @@ def test_a_larger_label_space_is_brought_to_the_1000_classes(tmp_path):
     assert len(model.describe()["missing_classes"]) == 7
 
 
-def test_an_edited_transform_reruns_classify():
-    files = code("classify")
-    for name in ("timm", "pixels"):
-        assert f"workflow/lib/labelwise/classifiers/{name}.py" in files
+def test_an_edited_transform_reruns_the_models_of_its_engine():
+    lib = "workflow/lib/labelwise/classifiers"
+    files = code("classify", "classifiers.timm")
+    assert f"{lib}/timm.py" in files and f"{lib}/pixels.py" in files
+    assert not {f"{lib}/open_clip.py", f"{lib}/features.py"} & set(files)
+
+
+def test_outputs_of_any_head_are_brought_to_the_1000_classes(tmp_path):
+    from timm.data import ImageNetInfo
+
+    folder_of(tmp_path, "resnet18", num_classes=4)
+    outputs = tmp_path / "outputs.txt"
+    outputs.write_text(f"{ImageNetInfo('imagenet-1k').label_names()[7]}\n-\n3\nn99999999\n")
+    model = Model({"folder": str(tmp_path), "outputs": str(outputs)})
+    pixels = torch.zeros(1, 3, 224, 224)
+    logits, _ = model.score(pixels)
+    with torch.inference_mode():
+        raw = model.model(pixels)[0].numpy()
+    assert logits[0, [7, 3]].tolist() == raw[[0, 2]].tolist()
+    assert np.isneginf(np.delete(logits[0], [3, 7])).all()
+    for text, said in (
+        ("3\n", "1 lines, but the model has 4 outputs"),
+        ("3\n-\ndog\n-\n", "line 3: 'dog' is no wnid"),
+        ("3\n-\n3\n-\n", "line 3: '3' is output 0 already"),
+    ):
+        outputs.write_text(text)
+        with pytest.raises(LabelwiseError, match=said):
+            Model({"folder": str(tmp_path), "outputs": str(outputs)})
+
+
+class Rounds:
+    """A model of two classes whose half precision changes what it says of dark images."""
+
+    device, arrays = "cpu", {}
+
+    def __init__(self, noise):
+        self.noise = noise
+
+    def transform(self, image):
+        return torch.from_numpy(np.asarray(image, np.float32)).mean((0, 1))
+
+    def score(self, batch):
+        half = torch.is_autocast_enabled("cpu")
+        lead = batch[:, 0] - 128 + (self.noise if half else 0)
+        return torch.stack([lead, -lead], 1).numpy(), batch.numpy()
+
+
+@pytest.mark.parametrize(("noise", "changed"), [(0, 0), (40, 1)])
+def test_half_precision_is_used_only_where_it_changes_no_top_1(tmp_path, noise, changed):
+    for i, grey in enumerate((10, 100, 150, 250)):
+        Image.new("RGB", (8, 8), (grey,) * 3).save(tmp_path / f"{i}.png")
+    files = [str(tmp_path / f"{i}.png") for i in range(4)]
+    used = classify.precision(Rounds(noise), files, "bfloat16")
+    assert used == {
+        "asked": "bfloat16",
+        "used": "float32" if changed else "bfloat16",
+        "checked": 4,
+        "changed": changed,
+    }
+    assert classify.precision(Rounds(noise), files, "float32") == {
+        "asked": "float32",
+        "used": "float32",
+    }
+
+
+def test_half_precision_of_a_real_model_is_recorded(tmp_path):
+    folder_of(tmp_path, "vit_tiny_patch16_224", num_classes=0)
+    for i in range(4):
+        Image.effect_noise((50 + 9 * i, 60), 30 * i + 20).save(tmp_path / f"{i}.png")
+    table = set_of(tmp_path, {f"{i}": tmp_path / f"{i}.png" for i in range(4)})
+    spec = {"engine": "timm", "folder": str(tmp_path), "dtype": "bfloat16"}
+    data = run(tmp_path, spec, table)
+    said = json.loads((tmp_path / "meta.json").read_text())["precision"]
+    assert said["checked"] == 4 and said["used"] == ("float32" if said["changed"] else "bfloat16")
+    assert data["features"].dtype == np.float32
 
 
 def test_bad_folders_are_one_line(tmp_path):

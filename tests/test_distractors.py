@@ -205,3 +205,29 @@ def test_what_holds_for_every_question(true, original, corrected, repeat, use_ha
     if "corrected" in true and corrected:
         shown = {o["name"] for o in options if o["role"] != "distractor"}
         assert shown & {NAMES[c] for c in corrected}
+
+
+def test_confusions_may_be_ranked_by_probability_and_published_elsewhere(tmp_path):
+    import numpy as np
+
+    ours = tmp_path / "ours.csv"
+    ours.write_text(
+        "labelled,predicted,count,weight,labels\n0,1,5,0.1,x\n0,2,3,0.3,x\n0,0,9,0.6,x\n"
+    )
+    rows = distractors.read_confusions(str(ours))
+    assert distractors.confusions(rows)(0) == [1, 2]
+    assert distractors.confusions(rows, "weight")(0) == [2, 1]
+
+    theirs = tmp_path / "theirs.csv"
+    theirs.write_text("labelled,predicted,count\n0,2,1\n0,1,4\n1,0,2\n")
+    np.save(tmp_path / "matrix.npy", np.array([[7, 4, 1], [2, 9, 0], [0, 0, 0]]))
+    for path in (theirs, tmp_path / "matrix.npy"):
+        ranking = distractors.confusions(distractors.read_confusions(str(path)))
+        assert ranking(0) == [1, 2] and ranking(1) == [0] and list(ranking(2)) == []
+
+    theirs.write_text("labelled,predicted,count\n0,dog,1\n")
+    with pytest.raises(LabelwiseError, match="line 2: labelled and predicted must be class ids"):
+        distractors.read_confusions(str(theirs))
+    np.save(tmp_path / "matrix.npy", np.zeros((2, 3)))
+    with pytest.raises(LabelwiseError, match=r"shape \(2, 3\)"):
+        distractors.read_confusions(str(tmp_path / "matrix.npy"))

@@ -51,6 +51,8 @@ wildcard_constraints:
     weights=GRID.weights(),
     labels=GRID.names("labels"),
     model=GRID.names("models"),
+    look=GRID.names("models", GRID.looks.names()),
+    reference=GRID.names("images"),
     protocol=GRID.names("protocols"),
     batching=BATCHING,
     shard=r"\d+-of-\d+",
@@ -78,6 +80,12 @@ def options(*names):
         return shlex.join(words)
 
     return build
+
+
+def look_code(stage, look):
+    """Package files of a stage that looks at images, and of its engine."""
+    engine = json.loads(GRID.looks.spec(look))["engine"]
+    return code(stage, f"classifiers.{engine}")
 
 
 def batching_options(batching):

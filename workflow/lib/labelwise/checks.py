@@ -13,7 +13,8 @@ from typing import Any
 
 from labelwise import shards
 from labelwise.errors import LabelwiseError
-from labelwise.inputs import CLASSIFIERS, pair_files, template_files
+from labelwise.inputs import pair_files, template_files
+from labelwise.looks import Looks
 from labelwise.points import ARGMAX, CLASSIFY, OPTIONS
 from labelwise.records import CERTAIN, LISTED
 
@@ -80,6 +81,7 @@ def entries(config: Mapping[str, Any], locked: Collection[str]) -> None:
             ("classifier", "models"),
             ("mapper", "mappers"),
             ("class_names", "class_names"),
+            ("reference", "images"),
         ):
             if key in entry:
                 known(config, kind, entry[key], f"{where}: {key}")
@@ -112,15 +114,31 @@ def entries(config: Mapping[str, Any], locked: Collection[str]) -> None:
         elif "corrected" in entry.get("true", ()):
             raise LabelwiseError(f"config: {where}: corrected: name the corrected label set")
         source = entry.get("distractors", {})
-        for key, kind in (("model", "models"), ("images", "images"), ("mapper", "mappers")):
+        for key in ("model", "images", "labels", "mapper"):
             if key in source:
+                kind = key if key in config else f"{key}s"
                 known(config, kind, source[key], f"{where}: distractors: {key}")
+        if "file" in source:
+            if "model" in source:
+                raise LabelwiseError(f"config: {where}: distractors: give model or file, not both")
+            _there(source["file"], f"{where}: distractors: file")
+    Looks(config).check()
 
 
 def _there(path: str, where: str, folder: bool = False) -> None:
     if not (Path(path).is_dir() if folder else Path(path).is_file()):
         what = "folder" if folder else "file"
         raise LabelwiseError(f"config: {where}: no such {what}: {path}")
+
+
+def can_classify(entry: Mapping[str, Any], where: str) -> None:
+    """Refuse a classifier that has no classes, or whose predictions are not there."""
+    if entry["engine"] == "features":
+        raise LabelwiseError(
+            f"{where} has features and no classes; name it as `classifier` of a model of engine knn"
+        )
+    if entry["engine"] == "file" and not Path(entry["file"]).is_file():
+        raise LabelwiseError(f"{where}: file: no such file: {entry['file']}")
 
 
 def cannot(entry: Mapping[str, Any], kind: str, images: int) -> str:

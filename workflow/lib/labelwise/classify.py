@@ -1,9 +1,16 @@
 """Show every image of a set to one classifier: logits and features.
 
-Images are decoded and transformed in worker processes. Those that could not be read have no row.
+Images are decoded and transformed in worker processes, by the library's own transform. Those that
+could not be read have no row.
+
+``dtype`` of an entry (bfloat16, float16) asks for half precision (autocast: weights stay float32).
+It is used only where it changes nothing that is seen: up to 256 images, spread evenly over the set,
+are scored both ways, and with one other top-1 (of models without classes: one other nearest image
+among them) all are scored in float32. The record says what was checked and what was used.
 """
 
 import argparse
+import importlib
 import io
 import json
 import sys
@@ -18,10 +25,16 @@ import numpy as np
 
 from labelwise import gpu, images, provenance, records
 from labelwise.errors import LabelwiseError, cli
+from labelwise.looks import LOOKING
 from labelwise.progress import progress
 
 BATCH = {"cpu": 8, "cuda": 64}
 """Images at a time: on a CPU, small batches stay in its cache and are faster."""
+
+CHECKED = 256
+"""Images on which half precision must change no top-1."""
+
+Rows = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 class Pixels:
@@ -37,8 +50,21 @@ class Pixels:
         return self.transform(images.read(self.files[i]))
 
 
-def classify(model: Any, files: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Logits [n, classes] and features [n, d], float32, of image files in their order.
+def load(spec: Mapping[str, Any]) -> Any:
+    """The model of an entry, by its engine: see ``labelwise.classifiers``.
+
+    Raises:
+        LabelwiseError: an engine that looks at no images, or weights that cannot be loaded.
+    """
+    if spec["engine"] not in LOOKING:
+        raise LabelwiseError(
+            f"models: engine {spec['engine']!r} computes no logits; {', '.join(LOOKING)} do"
+        )
+    return importlib.import_module(f"labelwise.classifiers.{spec['engine']}").Model(spec)
+
+
+def look(model: Any, files: Sequence[str], dtype: str = "float32", what: str = "images") -> Rows:
+    """Logits [classes] and features [d], float32, of image files in their order.
 
     On a CPU each core takes batches of its own, with one thread a batch: that is faster than to
     share a batch, and the numbers do not depend on how many cores there are.
@@ -47,26 +73,71 @@ def classify(model: Any, files: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     from torch.utils.data import DataLoader
 
     cores = images.workers()
+    cpu = model.device == "cpu"
+    workers = cores if len(files) >= images.WORKERS_FROM and cores > 1 else 0
     loader = DataLoader(
         Pixels(files, model.transform),
         batch_size=BATCH[model.device],
-        num_workers=cores if len(files) >= images.WORKERS_FROM and cores > 1 else 0,
+        num_workers=workers,
+        pin_memory=not cpu,
+        prefetch_factor=4 if workers else None,
     )
-    if model.device == "cpu":
+    if cpu:
         torch.set_num_threads(1)
 
-    def rows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def score(batch: Any) -> tuple[np.ndarray, np.ndarray]:
+        half = dtype != "float32"
+        with torch.autocast(model.device, getattr(torch, dtype) if half else None, enabled=half):
+            return model.score(batch)
+
+    def rows() -> Rows:
         waiting: deque[Future] = deque()
-        with ThreadPoolExecutor(cores if model.device == "cpu" else 1) as pool:
+        with ThreadPoolExecutor(cores if cpu else 1) as pool:
             for batch in loader:
-                waiting.append(pool.submit(model.score, batch))
+                waiting.append(pool.submit(score, batch))
                 if len(waiting) > 2 * cores:
                     yield from zip(*waiting.popleft().result(), strict=True)
             while waiting:
                 yield from zip(*waiting.popleft().result(), strict=True)
 
-    logits, features = zip(*progress(rows(), len(files), "images"), strict=True)
+    return progress(rows(), len(files), what)
+
+
+def classify(
+    model: Any, files: Sequence[str], dtype: str = "float32"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits [n, classes] and features [n, d], float32, of image files in their order."""
+    logits, features = zip(*look(model, files, dtype), strict=True)
     return np.stack(logits), np.stack(features)
+
+
+def first(logits: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Top-1 of each row: its class; without classes the other row with the nearest features."""
+    if logits.shape[1]:
+        return logits.argmax(1)
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    cosines = unit @ unit.T
+    np.fill_diagonal(cosines, -np.inf)
+    return cosines.argmax(1)
+
+
+def precision(model: Any, files: Sequence[str], dtype: str) -> dict[str, Any]:
+    """Which numbers to compute with, and on how many images that was checked.
+
+    Returns:
+        ``{"asked", "used"}``, and where half precision was asked for ``checked`` images and how
+        many of them ``changed`` their top-1.
+    """
+    if dtype == "float32":
+        return {"asked": dtype, "used": dtype}
+    sample = [files[i] for i in np.linspace(0, len(files) - 1, min(CHECKED, len(files)), dtype=int)]
+    changed = int((first(*classify(model, sample)) != first(*classify(model, sample, dtype))).sum())
+    used = "float32" if changed else dtype
+    print(
+        f"{dtype}: {changed} of {len(sample)} images change their top-1; {used} is used",
+        file=sys.stderr,
+    )
+    return {"asked": dtype, "used": used, "checked": len(sample), "changed": changed}
 
 
 def write(path: str | Path, **arrays: np.ndarray) -> None:
@@ -78,19 +149,39 @@ def write(path: str | Path, **arrays: np.ndarray) -> None:
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a logits file: image [n], logits [n, classes], features [n, d]."""
+    """The arrays of a logits file: image [n], logits [n, classes], features [n, d].
+
+    That of a dual encoder has ``scale`` and ``bias`` besides.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in ("image", "logits", "features")}
+            found = {name: file[name] for name in file.files}
+            return {name: found[name] for name in ("image", "logits", "features")} | found
     except (OSError, KeyError, ValueError) as error:
         raise LabelwiseError(f"{path}: no logits file: {error}") from None
+
+
+def readable(path: str | Path) -> list[dict[str, str]]:
+    """The rows of an images table whose files could be read.
+
+    Raises:
+        LabelwiseError: there is none.
+    """
+    rows = [r for r in records.read_csv(path, records.IMAGES) if r["status"] == "ok"]
+    if not rows:
+        raise LabelwiseError(f"{path}: no readable image in it")
+    return rows
 
 
 @cli
 def main(argv: list[str] | None = None) -> None:
     """Command line of the stage ``classify``."""
-    parser = argparse.ArgumentParser(prog="python -m labelwise.classify", description=__doc__)
-    parser.add_argument("--model", type=json.loads, required=True, help="the models entry, JSON")
+    parser = argparse.ArgumentParser(
+        prog="python -m labelwise.classify",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--model", type=json.loads, required=True, help="what decides it, JSON")
     parser.add_argument("--images", required=True, help="results/images/*.csv")
     parser.add_argument("--axes", type=json.loads, default={}, help="names for the record, JSON")
     parser.add_argument("--gpus", type=int, help=gpu.HELP)
@@ -98,25 +189,24 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--meta", required=True, help="record of the run (JSON)")
     args = parser.parse_args(argv)
     started = time.time()
-    spec: Mapping[str, Any] = args.model
-    rows = [r for r in records.read_csv(args.images, records.IMAGES) if r["status"] == "ok"]
-    if not rows:
-        raise LabelwiseError(f"{args.images}: no readable image in it")
-    if spec["engine"] != "timm":
-        raise LabelwiseError(f"models: engine {spec['engine']!r} computes no logits; timm does")
+    rows = readable(args.images)
     gpu.lease(args.gpus)
-    from labelwise.classifiers.timm import Model
-
-    model = Model(spec)
+    model = load(args.model)
+    files = [row["file"] for row in rows]
     loaded = time.time()
-    logits, features = classify(model, [row["file"] for row in rows])
-    seconds = time.time() - loaded
+    used = precision(model, files, args.model.get("dtype", "float32"))
+    checked = time.time()
+    logits, features = classify(model, files, used["used"])
+    seconds = time.time() - checked
     image = np.array([row["image"] for row in rows])
-    write(args.out, image=image, logits=logits, features=features)
-    facts = {"axes": args.axes, "model": spec, "images": len(rows), **model.describe()}
-    facts["images_per_second"] = round(len(rows) / seconds, 1)
+    write(args.out, image=image, logits=logits, features=features, **model.arrays)
+    facts = {"axes": args.axes, "model": args.model, "images": len(rows), **model.describe()}
+    facts |= {"precision": used, "images_per_second": round(len(rows) / seconds, 1)}
     records.write_json(args.meta, provenance.meta(started, **facts))
-    print(f"{len(rows)} images in {seconds:.1f} s", file=sys.stderr)
+    print(
+        f"{len(rows)} images in {seconds:.1f} s, loaded in {loaded - started:.1f} s",
+        file=sys.stderr,
+    )
 
 
 if __name__ == "__main__":

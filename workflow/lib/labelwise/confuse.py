@@ -1,14 +1,18 @@
 """Which classes a model takes for which, by a label set: material for hard distractors.
 
-From logits: ``count`` is how many images of class ``labelled`` have ``predicted`` as their most
-probable class, ``weight`` the mean probability of ``predicted`` on images of class ``labelled``.
-From predictions: ``weight`` is the share of the images. The correct class is always listed; of the
-others the first 20 a class, by count, then weight, then class id. An image with several labels
-belongs to each of them, and none of them is a confusion of another. Images without a label, and
-uncertain or void ones by the label set's own marks, are left out.
+A hard and a soft confusion matrix in one table, which names the images, the model and the label set
+it was made from. Hard, ``count``: how many images of class ``labelled`` were predicted as
+``predicted``. Soft, ``weight``: the mean probability of ``predicted`` on images of class
+``labelled`` (engines timm and open_clip), or the share of these images (all others).
+
+The correct class is always listed; of the others the first 20 a class, by count, then weight, then
+class id. An image with several labels belongs to each of them, and none of them is a confusion of
+another. Images without a label, and uncertain or void ones by the label set's own marks, are left
+out.
 """
 
 import argparse
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,6 +25,9 @@ from labelwise.errors import LabelwiseError, cli
 
 TOP = 20
 """Confusions kept of each class."""
+
+AXES = ("images", "model", "labels")
+"""What a table was made from, as columns."""
 
 SMALLEST = 1e-6
 """Mean probabilities below this are no confusion."""
@@ -64,13 +71,24 @@ def confusions(
     return made
 
 
-def of_logits(path: Path) -> Iterable[tuple[str, np.ndarray]]:
-    """Image and probabilities from a logits file."""
+def of_scores(args: argparse.Namespace) -> Iterable[tuple[str, np.ndarray]]:
+    """Image and probabilities from a logits file; a name's are shared by the classes it stands for.
+
+    Its features are a dual encoder's where class names are given.
+    """
     from labelwise import classify, predict
 
-    data = classify.read(path)
-    for image, logits in zip(data["image"].tolist(), data["logits"], strict=True):
-        yield image, predict.softmax(logits[None])[0]
+    data = classify.read(args.logits)
+    if args.embeddings:
+        embeddings, names = predict.class_names(args.embeddings, args.classes)
+        cells, distinct = predict.named(embeddings, names)
+        _, shares = predict.dual(data, distinct)
+        found = np.zeros((len(shares), len(names)))
+        for column, classes in enumerate(map(records.ids, cells)):
+            found[:, classes] = shares[:, [column]] / len(classes)
+    else:
+        found = predict.softmax(data["logits"])
+    return zip(data["image"].tolist(), found, strict=True)
 
 
 def of_predictions(path: Path) -> Iterable[tuple[str, np.ndarray]]:
@@ -92,9 +110,14 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("scored", type=Path, help="logits (npz) or predictions (csv)")
+    scored = parser.add_mutually_exclusive_group(required=True)
+    scored.add_argument("--logits", help="results/logits/*/*.npz")
+    scored.add_argument("--predictions", type=Path, help="results/predictions/**/*.csv")
+    parser.add_argument("--embeddings", help="open_clip: results/embeddings/*/*.npz")
+    parser.add_argument("--classes", help="open_clip: results/classes/*.csv")
     parser.add_argument("--labels", required=True, help="results/labels/*.csv")
-    parser.add_argument("--out", required=True, help="results/confusions/*/*.csv")
+    parser.add_argument("--axes", type=json.loads, default={}, help="images, model, labels; JSON")
+    parser.add_argument("--out", required=True, help="results/confusions/*/*/*.csv")
     args = parser.parse_args(argv)
     table = records.read_csv(args.labels, records.LABELS)
     labels = {
@@ -102,11 +125,12 @@ def main(argv: list[str] | None = None) -> None:
         for row in table
         if row["uncertain"] != "1" and row["void"] != "1"
     }
-    scored = (of_logits if args.scored.suffix == ".npz" else of_predictions)(args.scored)
-    made = confusions(scored, labels)
+    made = confusions(of_scores(args) if args.logits else of_predictions(args.predictions), labels)
     if not made:
-        raise LabelwiseError(f"{args.scored}: none of its images has a label in {args.labels}")
-    records.write_csv(args.out, records.CONFUSIONS, made)
+        source = args.logits or args.predictions
+        raise LabelwiseError(f"{source}: none of its images has a label in {args.labels}")
+    columns = (*records.CONFUSIONS, *AXES)
+    records.write_csv(args.out, columns, (row | args.axes for row in made))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ classes; ``nearest``, the names nearest to theirs in a text-embedding space. Rul
 4. ``confusions`` and ``nearest`` are fixed rankings a class, taken from the top; two true options
    take turns, the original one first. Confusions: by how often the class
    was predicted, then by the probability it was given (those never predicted come last), then by
-   class id. Where a ranking is used up, random distractors fill the rest.
+   class id; with ``by: weight`` by the probability first. Where a ranking is used up, random
+   distractors fill the rest.
 5. Never a distractor: a true option, its equivalents, anything that bears the name of an option;
    and, with ``exclude_corrected`` (the default), every corrected label and its equivalents.
 6. Random distractors and the order of options are drawn anew in each repeat, keyed by (seed,
@@ -27,8 +28,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
+from typing import Any
 
-from labelwise import draw
+from labelwise import draw, records
 from labelwise.classnames import normal
 from labelwise.errors import LabelwiseError
 
@@ -161,15 +163,57 @@ class Scheme:
         return classes.union(*(self.equivalents.get(c, ()) for c in classes))
 
 
-def confusions(rows: Iterable[Mapping[str, str]]) -> Ranking:
-    """Ranking from the rows of a ``results/confusions/*.csv`` file."""
+def confusions(rows: Iterable[Mapping[str, Any]], by: str = "count") -> Ranking:
+    """Ranking from the rows of a confusions file (``read_confusions``).
+
+    Args:
+        rows: labelled, predicted, count, weight.
+        by: what ranks first, ``count`` (hard) or ``weight`` (soft); the other breaks its ties.
+    """
+    other = {"count": "weight", "weight": "count"}[by]
     found = defaultdict(list)
     for row in rows:
         labelled, predicted = int(row["labelled"]), int(row["predicted"])
         if labelled != predicted and float(row["weight"]) > 0:
-            found[labelled].append((-float(row["count"]), -float(row["weight"]), predicted))
+            found[labelled].append((-float(row[by]), -float(row[other]), predicted))
     ranked = {c: [predicted for *_, predicted in sorted(entries)] for c, entries in found.items()}
     return lambda c: ranked.get(c, ())
+
+
+def read_confusions(path: str) -> list[dict[str, Any]]:
+    """Rows labelled, predicted, count and weight of a confusions file, ours or a published one.
+
+    A CSV with the columns labelled, predicted and count (class ids and a number; without a column
+    weight the count is the weight), or a ``.npy`` matrix [classes, classes] of numbers, a row a
+    labelled class.
+
+    Raises:
+        LabelwiseError: it is neither, or a cell is no number.
+    """
+    if path.endswith(".npy"):
+        import numpy as np
+
+        try:
+            matrix = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise LabelwiseError(f"{path}: no confusion matrix: {error}") from None
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+            raise LabelwiseError(f"{path}: shape {matrix.shape}, not [classes, classes]")
+        cells = zip(*np.nonzero(matrix), matrix[matrix != 0], strict=True)
+        names = ("labelled", "predicted", "count", "weight")
+        return [dict(zip(names, (i, j, n, n), strict=True)) for i, j, n in cells]
+    rows = []
+    for number, row in records.csv_lines(path, ("labelled", "predicted", "count")):
+        row.setdefault("weight", row["count"])
+        try:
+            int(row["labelled"]), int(row["predicted"]), float(row["count"]), float(row["weight"])
+        except (TypeError, ValueError):
+            raise LabelwiseError(
+                f"{path}: line {number}: labelled and predicted must be class ids, count and weight"
+                " numbers"
+            ) from None
+        rows.append(row)
+    return rows
 
 
 def nearest(embeddings) -> Ranking:

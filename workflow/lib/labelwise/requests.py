@@ -340,7 +340,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--order", default="", help="shuffled-sN, same-class-sN or sorted")
     parser.add_argument("--original", help="results/labels/*.csv of the original labels")
     parser.add_argument("--corrected", help="results/labels/*.csv of the corrected labels")
-    parser.add_argument("--confusions", help="results/confusions/*/*.csv")
+    parser.add_argument("--confusions", help="results/confusions/*/*/*.csv, or a published file")
     parser.add_argument("--embeddings", help="results/embeddings/*/*.npz of the class names")
     parser.add_argument("--out")
     parser.add_argument("--config", default="config/config.yaml", help="for --show")
@@ -382,7 +382,8 @@ def _ranking(spec: dict, confusions: str | None, embeddings: str | None) -> dist
     if spec["kind"] != "choice" or source == "random":
         return distractors.no_ranking
     if source == "confusions" and confusions:
-        return distractors.confusions(records.read_csv(confusions, records.CONFUSIONS))
+        by = spec["distractors"].get("by", "count")
+        return distractors.confusions(distractors.read_confusions(confusions), by)
     if source == "nearest" and embeddings:
         import numpy as np
 

