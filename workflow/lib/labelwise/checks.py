@@ -14,7 +14,7 @@ from typing import Any
 from labelwise import shards
 from labelwise.errors import LabelwiseError
 from labelwise.inputs import pair_files, template_files
-from labelwise.looks import Looks
+from labelwise.looks import CLASSIFIERS, Looks
 from labelwise.points import ARGMAX, CLASSIFY, OPTIONS
 from labelwise.records import CERTAIN, LISTED
 
