@@ -95,12 +95,17 @@ def write(path: str | Path, names: Sequence[str], embeddings: "np.ndarray") -> N
         file.write(buffer.getvalue())
 
 
-def read(path: str | Path, classes: int) -> "np.ndarray":
-    """Embeddings [classes, d] of a file of ``write``."""
+def load(path: str | Path) -> "tuple[list[str], np.ndarray]":
+    """Names and embeddings [classes, d] of a file of ``write``."""
     import numpy as np
 
     with np.load(path, allow_pickle=False) as file:
-        embeddings = file["embedding"]
+        return file["name"].tolist(), file["embedding"]
+
+
+def read(path: str | Path, classes: int) -> "np.ndarray":
+    """Embeddings [classes, d] of a file of ``write``, which must be as many."""
+    _, embeddings = load(path)
     if len(embeddings) != classes:
         raise LabelwiseError(f"{path}: {len(embeddings)} names, but the list has {classes}")
     return embeddings

@@ -32,7 +32,13 @@ Asked = Callable[[], Iterator[dict]]
 
 
 def load(spec: dict[str, Any], run: Run) -> Engine:
-    """The engine that a model's entry names, ready to answer."""
+    """The engine that a model's entry names, ready to answer.
+
+    ``numerics`` of the entry overrides its other keys: settings that change how an answer is
+    computed and not what is asked. They count as part of the model, so that no answer computed
+    otherwise is taken for theirs.
+    """
+    spec = {**spec, **spec.get("numerics", {})}
     return importlib.import_module(f"labelwise.engines.{spec['engine']}").Model(spec, run)
 
 

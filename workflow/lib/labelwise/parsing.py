@@ -465,6 +465,9 @@ def _find(text: str, n: int, header: dict, request: dict, names: Names) -> tuple
             found = _by_id(form, names)
         else:
             found = names.find(form)
+        if header["kind"] == "narrowed":
+            offered = request.get("candidates") or header["candidates"]
+            found = tuple(c for c in found if c in offered)
         if found:
             return found
     return ()

@@ -9,6 +9,7 @@ Engines of an entry of ``models``; of classes with equal scores the lowest id co
 - ``conse``: ConSE (Norouzi et al. 2014), a zero-shot scorer made of parts, no contrastive model: an
   image is the mean of the embeddings of its ``top`` (10) most probable class names of the
   ``classifier``, weighted by probability; its class is the nearest name by cosine, the ``score``.
+  With ``targets`` these are the names of another class list than the classifier's own.
 - ``knn``: the vote of the ``k`` (11) references whose features of the ``classifier`` are nearest by
   cosine (``labelwise.neighbours`` finds them, ``labelwise.votes`` counts); ``score`` is its share.
 - ``file``: predictions made elsewhere, of the forms that ``labelwise.foreign`` reads.
@@ -26,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from labelwise import classify, records
+from labelwise import classify, embed_classes, records
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
 from labelwise.votes import Ranked, vote
@@ -76,15 +77,12 @@ def dual(data: Mapping[str, np.ndarray], embeddings: np.ndarray) -> tuple[np.nda
     return logits, 1 / (1 + np.exp(-logits.astype(np.float64)))
 
 
-def conse(
-    logits: np.ndarray, embeddings: np.ndarray, names: Sequence[str], top: int = 10
-) -> Iterator[Ranked]:
-    """The names nearest to each image's mean of its top names; classes of one name share it.
+def points(logits: np.ndarray, embeddings: np.ndarray, top: int = 10) -> np.ndarray:
+    """Where ConSE puts images among texts: float32 [n, d], L2-normalised.
 
     Args:
-        logits: [n, classes].
-        embeddings: class names [classes, d], L2-normalised.
-        names: class names by id.
+        logits: [n, classes] of the classifier.
+        embeddings: its class names [classes, d], L2-normalised.
         top: names that make up an image; classes with equal logits enter by id.
     """
     posterior = softmax(logits)
@@ -92,14 +90,25 @@ def conse(
     weights = np.take_along_axis(posterior, chosen, 1)
     mean = (weights[..., None] * embeddings[chosen]).sum(1)
     mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+    return mean.astype(np.float32)
+
+
+def conse(images: np.ndarray, embeddings: np.ndarray, names: Sequence[str]) -> Iterator[Ranked]:
+    """The names nearest to each image's point; classes of one name share it.
+
+    Args:
+        images: of ``points`` [n, d].
+        embeddings: class names [classes, d], L2-normalised.
+        names: class names by id.
+    """
     cells, distinct = named(embeddings, names)
-    cosines = mean.astype(np.float32) @ distinct.T
+    cosines = images @ distinct.T
     return best(np.round(cosines, DIGITS), cosines, cells)
 
 
 def class_names(embeddings: str, classes: str) -> tuple[np.ndarray, list[str]]:
     """Embeddings [classes, d] and names of a class-name set, from their files."""
-    from labelwise import classnames, embed_classes
+    from labelwise import classnames
 
     names = classnames.read(classes)
     return embed_classes.read(embeddings, len(names)), names
@@ -201,6 +210,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--logits", help="timm, open_clip, conse: results/logits/*/*.npz")
     parser.add_argument("--embeddings", help="open_clip, conse: results/embeddings/*/*.npz")
     parser.add_argument("--classes", help="those: results/classes/*.csv; file: names it may use")
+    parser.add_argument("--targets", help="conse: other names (results/embeddings/*/*.npz)")
     parser.add_argument("--neighbours", help="knn: results/neighbours/*/*/*.npz")
     parser.add_argument("--labels", help="knn: results/labels/*.csv of the references")
     parser.add_argument("--file", type=Path, help="file: instead of the entry's own")
@@ -264,7 +274,10 @@ def ranked(model: Mapping[str, Any], given: argparse.Namespace) -> dict[str, Ran
         embeddings, names = class_names(given.embeddings, given.classes)
         if engine == "conse":
             _match(given.logits, data["logits"], len(names))
-            found = conse(data["logits"], embeddings, names, model.get("top", 10))
+            where = points(data["logits"], embeddings, model.get("top", 10))
+            if given.targets:
+                names, embeddings = embed_classes.load(given.targets)
+            found = conse(where, embeddings, names)
         else:
             cells, distinct = named(embeddings, names)
             found = best(*dual(data, distinct), cells)

@@ -78,13 +78,13 @@ def render(header: dict, request: dict) -> Prompt:
     """The prompt of one request of a file with this header (no template engine needed)."""
     user = []
     for n, image in enumerate(request["images"], 1):
-        label = header["image"].replace("{n}", str(n))
+        label = request.get("image", header["image"]).replace("{n}", str(n))
         user += [("text", label)] if label else []
         user += [("image", image)]
     closing = request.get("closing", header["closing"])
     user += [("text", closing)] if closing else []
     return Prompt(
-        system=header["system"],
+        system=request.get("system", header["system"]),
         user=user,
         primer=request.get("primer", header["primer"]),
         schema=request.get("schema", header["schema"]),
@@ -139,19 +139,26 @@ def fill(path: str | Path, templates: dict[str, Any], key: str, **variables: Any
 
 
 def class_list(
-    names: Sequence[str], answer: str, list_format: str, list_order: str, seed: int = 0
+    names: Sequence[str],
+    answer: str,
+    list_format: str,
+    list_order: str,
+    seed: int = 0,
+    only: Sequence[int] | None = None,
 ) -> str:
-    """The class list as text.
+    """The class list as text; ``only`` are the class ids of a shorter one.
 
     Names are listed once each (a name borne by two classes denotes both); with ``answer: id`` every
     class is listed with its id. ``comma``: ``a, b`` (a name with a comma or a quote is quoted);
     ``newline``: one a line; ``numbered``: lines ``1. a``; ``json``: an array. With ids the entries
     are ``0: a`` in the first three, and ``json`` is an object ``{"0": "a"}``.
     """
+    ids = range(len(names)) if only is None else only
+    shown = [names[i] for i in ids]
     entries = (
-        list(enumerate(names))
+        list(zip(ids, shown, strict=True))
         if answer == "id"
-        else [(classes[0], name) for name, classes in Names(names).distinct()]
+        else [(ids[places[0]], name) for name, places in Names(shown).distinct()]
     )
     if list_order == "alphabetical":
         entries.sort(key=lambda entry: (entry[1].lower(), entry[0]))

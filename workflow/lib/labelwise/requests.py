@@ -3,19 +3,22 @@
 The file's first line is a header with all that the prompts share (``system`` first: the same bytes
 for all); then one line a request: its number, repeat, image ids, and what differs from the header
 (``closing``, ``primer``, ``schema`` and ``max_tokens`` of a prompt with fewer images, a question's
-``options``). Asking
-again (``repeats``) repeats the same prompts, except in multiple choice, where options are redrawn.
+``options``, the ``candidates`` of a narrowed list). Asking again (``repeats``) repeats the same
+prompts, except in multiple choice, where options are redrawn, and with ``vary``, where every
+repeat is another variation (header: ``variations``). Where ``system`` differs between requests the
+header says ``shared: false``.
 """
 
 import argparse
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import classnames, distractors, draw, prompts, records, rules
+from labelwise import candidates as offers
+from labelwise import classnames, distractors, draw, prompts, records, rules, variations
 from labelwise.errors import LabelwiseError, cli
 from labelwise.prompts import read as read  # the file's reader needs none of this module
 
@@ -47,9 +50,16 @@ ANSWERS = {
     "all": ("id", "name"),
     "constrained": ("name",),
     "likelihood": ("name",),
+    "narrowed": ("name", "id"),
 }
+ONE_OF = (*records.LISTED, "narrowed")
+"""Kinds of protocols that ask for one name of a list in the prompt."""
 FORMATS = ("plain", "json", "structured")
 LAYOUTS = ("list-first", "image-first")
+PARTS = ("system", "image", "closing", "primer", "schema")
+"""What of a header's text a request may have of its own."""
+Offered = Mapping[str, Sequence[int]] | Sequence[int] | None
+"""Class ids of a narrowed list: an image's own, the same for all images, or none (not narrowed)."""
 JSON_TOKENS = 8
 """Tokens allowed for a key, quotes and comma of one image's entry, and once for the braces."""
 
@@ -81,9 +91,17 @@ def complete(spec: dict) -> dict:
 
 
 def make_header(
-    protocol: str, spec: dict, names: Sequence[str], batch: int, order: str
+    protocol: str,
+    spec: dict,
+    names: Sequence[str],
+    batch: int,
+    order: str,
+    only: Sequence[int] | None = None,
 ) -> tuple[dict, dict[str, Any]]:
-    """The header of a requests file, and the compiled templates that its requests still need."""
+    """The header of a requests file, and the compiled templates that its requests still need.
+
+    ``only`` are the class ids of a shorter list; None lists all.
+    """
     spec = complete(spec)
     templates = prompts.load(spec["prompt"])
     variables: dict[str, Any] = {
@@ -91,19 +109,15 @@ def make_header(
         "layout": spec["layout"],
         "images_per_prompt": batch,
     }
-    if spec["kind"] in (*records.LISTED, "all"):
-        variables["n_classes"] = len(names)
-        variables["class_list"] = prompts.class_list(
-            names, spec["answer"], spec["list_format"], spec["list_order"], spec["seed"]
-        )
+    if spec["kind"] in (*ONE_OF, "all"):
+        variables |= class_list(spec, names, only)
     header = {
         "protocol": protocol,
         "kind": spec["kind"],
         "answer": spec["answer"],
         "format": spec["format"],
         "classes": spec["classes"],
-        "system": prompts.fill(spec["prompt"], templates, "system", **variables),
-        "image": prompts.fill(spec["prompt"], templates, "image", **variables),
+        **beginning(spec, templates, variables),
     }
     if spec["kind"] == "choice":
         header |= {"closing": "", "primer": "", "schema": None}
@@ -117,7 +131,7 @@ def make_header(
     }
     if spec["kind"] in records.CERTAIN:
         header["decoding"] = decoding(spec)
-    if spec["kind"] in records.LISTED:
+    if spec["kind"] in ONE_OF and variables["class_list"]:
         place = "closing" if spec["layout"] == "image-first" else "system"
         if variables["class_list"] not in header[place]:
             raise LabelwiseError(
@@ -132,6 +146,23 @@ def decoding(spec: dict) -> dict[str, Any]:
     if spec["kind"] == "constrained":
         return {"by": "constrained"}
     return {"by": spec["search"], "score": spec["score"], "top": spec["top"]}
+
+
+def class_list(spec: dict, names: Sequence[str], only: Sequence[int] | None) -> dict[str, Any]:
+    """The variables of a prompt with a class list; ``only`` are the ids of a shorter one."""
+    keys = ("answer", "list_format", "list_order", "seed")
+    return {
+        "n_classes": len(names) if only is None else len(only),
+        "class_list": prompts.class_list(names, *(spec[key] for key in keys), only),
+    }
+
+
+def beginning(spec: dict, templates: dict, variables: dict) -> dict:
+    """What comes before the images, and before each of them."""
+    return {
+        key: prompts.fill(spec["prompt"], templates, key, **variables)
+        for key in ("system", "image")
+    }
 
 
 def _stop(spec: dict, batch: int) -> list[str]:
@@ -223,6 +254,7 @@ def make(
     corrected: dict[str, tuple[int, ...]] | None = None,
     ranking: distractors.Ranking = distractors.no_ranking,
     equivalents: dict[int, set[int]] | None = None,
+    candidates: Offered = None,
 ) -> Iterator[dict]:
     """Yield the lines of a requests file: the header, then the requests.
 
@@ -237,6 +269,7 @@ def make(
         corrected: corrected labels an image (choice); void images have none.
         ranking: hard distractors.
         equivalents: class id -> its equivalents (choice).
+        candidates: class ids offered (narrowed): an image's own, or the same for all.
     """
     spec = complete(spec)
     choice = spec["kind"] == "choice"
@@ -246,7 +279,17 @@ def make(
         )
     if choice and "corrected" in spec["true"] and corrected is None:
         raise LabelwiseError(f"protocols: {protocol}: needs corrected labels: give --corrected")
-    header, context = make_header(protocol, spec, names, batch, order)
+    own = isinstance(candidates, Mapping)
+    only = (next(iter(candidates.values())) if own else candidates) if candidates else None
+    cells = variations.cells(spec)
+    made = [make_header(protocol, cell, names, batch, order, only) for cell in cells]
+    header = made[0][0]
+    if own or len(made) > 1:
+        header |= {"shared": False}
+    if candidates is not None and not own:
+        header |= {"candidates": list(candidates)}
+    if found := variations.settings(spec):
+        header |= {"variations": found}
     yield header
     asked = batches(images, batch, order, original)
     scheme = choice and distractors.Scheme(
@@ -259,18 +302,25 @@ def make(
         exclude_corrected=spec["exclude_corrected"],
     )
     number = 0
-    for repeat in range(spec["repeats"]):
+    for repeat in range(spec["repeats"] * len(made)):
+        cell, (text, context) = cells[repeat % len(made)], made[repeat % len(made)]
+        templates, variables = context["templates"], context["variables"]
         for ids in asked:
             request: dict[str, Any] = {"request": number, "repeat": repeat, "images": ids}
             options: Sequence[dict] = ()
+            parts = {key: text[key] for key in PARTS} if len(made) > 1 else {}
             if choice:
                 label = label_of(original, ids[0])
                 options = scheme.options(ids[0], label, (corrected or {}).get(ids[0], ()), repeat)
                 request["options"] = options
-            if choice or len(ids) != batch:
-                parts = ending(spec, context["templates"], context["variables"], len(ids), options)
+            if own:
+                request["candidates"] = offers.offered(ids, candidates)
+                variables = variables | class_list(cell, names, request["candidates"])
+                parts = beginning(cell, templates, variables)
+            if choice or own or len(ids) != batch:
+                parts |= ending(cell, templates, variables, len(ids), options)
                 parts["max_tokens"] = token_limit(spec, len(ids))
-                request |= {key: value for key, value in parts.items() if value != header[key]}
+            request |= {key: value for key, value in parts.items() if value != header[key]}
             yield request
             number += 1
 
@@ -342,6 +392,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--corrected", help="results/labels/*.csv of the corrected labels")
     parser.add_argument("--confusions", help="results/confusions/*/*/*.csv, or a published file")
     parser.add_argument("--embeddings", help="results/embeddings/*/*.npz of the class names")
+    parser.add_argument("--candidates", help="results/candidates/*/*.csv of a narrowed list")
     parser.add_argument("--out")
     parser.add_argument("--config", default="config/config.yaml", help="for --show")
     args = parser.parse_args(argv)
@@ -361,17 +412,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     original = args.original and {
         image: labels[0] for image, labels in read_labels(args.original).items() if labels
     }
+    names = classnames.read(args.classes)
     lines = make(
         args.protocol,
         spec,
         readable(args.images),
-        classnames.read(args.classes),
+        names,
         args.batch,
         args.order,
         original or None,
         read_labels(args.corrected) if args.corrected else None,
         _ranking(spec, args.confusions, args.embeddings),
         _equivalents(spec),
+        _candidates(spec, args.candidates, names),
     )
     records.write_jsonl(args.out, lines)
 
@@ -395,6 +448,18 @@ def _ranking(spec: dict, confusions: str | None, embeddings: str | None) -> dist
     raise LabelwiseError(
         f"protocols: distractors: from {source!r} is none of random, confusions, nearest"
     )
+
+
+def _candidates(spec: dict, table: str | None, names: Sequence[str]) -> Offered:
+    """What ``candidates`` of a narrowed list offers: an image's own names, or the same for all."""
+    if spec["kind"] != "narrowed":
+        return None
+    source = spec.get("candidates", {})
+    if "file" in source:
+        return offers.listed(source["file"], names)
+    if table is None:
+        raise LabelwiseError("protocols: candidates from a model: give --candidates")
+    return offers.read(table)
 
 
 def _equivalents(spec: dict) -> dict[int, set[int]]:

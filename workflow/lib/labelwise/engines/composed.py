@@ -11,30 +11,38 @@ is no pretrained vision-language model.
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from torch.nn.functional import pad
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
 from labelwise import classnames, images, weights
 from labelwise.classifiers.timm import Model as Classifier
 from labelwise.engines import search
 from labelwise.engines.base import Answer, Question, Run
-from labelwise.engines.decode import Decoder, Inputs, Row, prefill
+from labelwise.engines.decode import Decoder, Ended, Inputs, Row, fits, prefill
 from labelwise.prompts import Prompt
 
 IMAGE = "\x00"
 """Marks an image's place while the chat template is applied; no tokenizer sees it."""
 
 TENSOR_BATCH = 16
+WHOLE = 8192
+"""Tokens of whole prompts that are computed at once, where no prefix is shared."""
 CACHED_IMAGES = 4096
 
 
 class Model:
-    """Spec: ``vision`` and ``language`` (weights), ``top`` classes (3), ``visual_tokens`` (4)."""
+    """Spec: ``vision`` and ``language`` (weights), ``top`` classes (3), ``visual_tokens`` (4).
+
+    How it computes: ``tensor_batch``; ``dtype``; ``prefix: plain`` takes every prompt as a whole,
+    as is done where a run's prompts begin differently; ``decoding: generate`` does so too and
+    leaves the decoding to transformers.
+    """
 
     journalled = True
 
@@ -45,7 +53,13 @@ class Model:
         self.tensor_batch = spec.get("tensor_batch", TENSOR_BATCH)
         folder = weights.folder(spec["language"])
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.llm = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        self.dtype = spec.get("dtype", "float32")
+        self.llm = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, self.dtype)
+        ).eval()
+        self.generates = spec.get("decoding") == "generate"
+        plain = spec.get("prefix") == "plain" or self.generates
+        self.shares = run.header.get("shared", True) and not plain
         self.decoder = Decoder(self.llm.model, self.llm.lm_head)
         self.table = self.decoder.table.weight.detach()
         self.tower = Classifier({"weights": spec["vision"]})
@@ -73,7 +87,7 @@ class Model:
         pixels = self.tower.transform(images.read(file))
         likely = torch.from_numpy(self.tower.score(pixels[None])[0][0]).topk(self.top)
         mixed = likely.values.softmax(0)[:, None, None] * self.connector[likely.indices]
-        return mixed.sum(0)
+        return mixed.sum(0).to(self.table.dtype)
 
     def _pieces(self, prompt: Prompt) -> list[str]:
         """The chat as text, cut where images stand: one piece more than there are images."""
@@ -84,13 +98,25 @@ class Model:
         return (text + prompt.primer).split(IMAGE)
 
     def _row(self, question: Question) -> Row:
-        _, *pieces = self._pieces(question.prompt)
-        parts: list[torch.Tensor] = []
+        """A prompt after what is shared: its texts as token ids, its images as files."""
+        head, *pieces = map(self._ids, self._pieces(question.prompt))
+        parts: list[Any] = [] if self.shares else [head]
         for file, piece in zip(question.files, pieces, strict=True):
-            parts += [self.look(file), self._embed(piece)]
-        embeds = torch.cat(parts)
+            parts += [file, piece]
+        length = sum(len(part) if isinstance(part, list) else self.n_visual for part in parts)
         limit = question.request.get("max_tokens", self.header["max_tokens"])
-        return Row(question.id, len(embeds), limit, embeds)
+        whole = length + limit + (len(head) if self.shares else 0)
+        fits(self.header, whole, self.llm.config.max_position_embeddings)
+        return Row(question.id, length, limit, parts)
+
+    def _inputs(self, row: Row) -> Inputs:
+        parts = [
+            self.table[torch.tensor(part, dtype=torch.long)]
+            if isinstance(part, list)
+            else self.look(part)
+            for part in row.source
+        ]
+        return Inputs(torch.cat(parts))
 
     def _ended(self, tokens: list[int]) -> bool:
         if tokens[-1] == self.tokenizer.eos_token_id:
@@ -109,22 +135,56 @@ class Model:
         first = next(questions, None)
         if first is None:
             return iter(())
-        prefix = prefill(self.decoder, self._embed(self._pieces(first.prompt)[0]))
+        row = self._row(first)  # refuses a prompt that is too long before anything is computed
+        head = self._embed(self._pieces(first.prompt)[0] if self.shares else "")
+        batch = (
+            self.tensor_batch if self.shares else min(self.tensor_batch, WHOLE // row.length or 1)
+        )
         self.loop = search.loop(
             self.header,
             self.names,
             self.tokenizer,
             [self.tokenizer.eos_token_id],
             self.decoder,
-            prefix,
-            lambda rows: [Inputs(row.source) for row in rows],
+            prefill(self.decoder, head),
+            lambda rows: list(map(self._inputs, rows)),
             self._ended,
-            self.tensor_batch,
+            batch,
         )
-        return self._answers(map(self._row, chain([first], questions)))
+        rows = chain([row], map(self._row, questions))
+        return self._answers(self._generated(rows) if self.generates else self.loop.run(rows))
 
-    def _answers(self, rows: Iterable[Row]) -> Iterator[Answer]:
-        for row, finish in self.loop.run(rows):
+    @torch.inference_mode()
+    def _generated(self, rows: Iterator[Row]) -> Iterator[tuple[Row, str]]:
+        """Answers by the decoding loop of transformers, a batch of whole prompts at a time."""
+        while batch := list(islice(rows, self.loop.tensor_batch)):
+            parts = [self._inputs(row).embeds for row in batch]
+            longest = max(map(len, parts))
+            gaps = [longest - len(part) for part in parts]
+            mask = torch.tensor([[0] * gap + [1] * (longest - gap) for gap in gaps])
+            out = self.llm.generate(
+                inputs_embeds=torch.stack(
+                    [pad(part, (0, 0, gap, 0)) for part, gap in zip(parts, gaps, strict=True)]
+                ),
+                attention_mask=mask,
+                generation_config=GenerationConfig(
+                    do_sample=False,
+                    num_beams=1,
+                    max_new_tokens=max(row.max_tokens for row in batch),
+                    eos_token_id=self.tokenizer.eos_token_id,
+                    pad_token_id=self.tokenizer.eos_token_id,
+                ),
+                stopping_criteria=[Ended(self._ended, 0)],
+            )
+            for row, tokens in zip(batch, out.tolist(), strict=True):
+                tokens = tokens[: row.max_tokens]
+                n = next((n for n in range(1, len(tokens) + 1) if self._ended(tokens[:n])), 0)
+                row.tokens = tokens[: n or len(tokens)]
+                row.generated = len(row.tokens)
+                yield row, "stop" if n else "length"
+
+    def _answers(self, decoded: Iterable[tuple[Row, str]]) -> Iterator[Answer]:
+        for row, finish in decoded:
             usage = {
                 "prefilled": row.length,
                 "shared": self.loop.prefix.tokens,
@@ -147,7 +207,9 @@ class Model:
         """Device, dtype, tensor batch and counters of the run."""
         return {
             "device": "cpu",
-            "dtype": "float32",
+            "dtype": self.dtype,
+            "decoding": "generate" if self.generates else "own",
+            "prefix": "shared" if self.shares else "plain",
             "threads": torch.get_num_threads(),
             "tensor_batch": self.loop.tensor_batch,
             "prefix_tokens": self.loop.prefix.tokens,

@@ -36,7 +36,8 @@ class Control:
             chosen = self.choose(image, question, [option["class"] for option in options])
             option = next(o for o in options if o["class"] == chosen[0])
             return option["letter"] if header["answer"] == "letter" else option["name"]
-        chosen = self.choose(image, question, list(range(len(self.run.names))))
+        offered = question.request.get("candidates") or header.get("candidates")
+        chosen = self.choose(image, question, offered or list(range(len(self.run.names))))
         said = [c if header["answer"] == "id" else self.run.names[c] for c in chosen]
         return said if header["kind"] == "all" else said[0]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch.nn.functional import pad
-from transformers import DynamicCache
+from transformers import DynamicCache, StoppingCriteria
 
 from labelwise.engines import prefix as shared_prefix
 from labelwise.engines.prefix import Prefix
@@ -271,3 +271,34 @@ class Greedy:
                 prefix=self.prefix,
             ).last_hidden_state
         active.logits = self.decoder.head(hidden[:, -1])
+
+
+def fits(header: dict[str, Any], tokens: int, context: int) -> None:
+    """Refuse a prompt that with its answer is longer than the model's context (0: no limit known).
+
+    Raises:
+        LabelwiseError: it is; one line that says what to do.
+    """
+    if not context or tokens <= context:
+        return
+    hint = "ask fewer images a prompt"
+    if header["kind"] in ("closed", "all"):
+        hint = "the class list is too long: offer a few names an image with kind narrowed"
+    elif header["kind"] == "narrowed":
+        hint = "offer fewer names (candidates)"
+    raise LabelwiseError(
+        f"protocols: {header['protocol']}: a prompt and its answer need {tokens} tokens, but the"
+        f" model takes {context}; {hint} (docs/own-data.md)"
+    )
+
+
+class Ended(StoppingCriteria):
+    """Ends each row of a generated batch, from token ``start`` on, by an engine's own rule."""
+
+    def __init__(self, ended: Callable[[list[int]], bool], start: int) -> None:
+        self.ended, self.start = ended, start
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        """Which rows have ended: bool [rows]."""
+        rows = input_ids[:, self.start :].tolist()
+        return torch.tensor([self.ended(row) for row in rows], device=input_ids.device)

@@ -31,14 +31,13 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
     GenerationConfig,
-    StoppingCriteria,
 )
 from transformers.utils import logging
 
 from labelwise import images, weights
 from labelwise.engines import search
 from labelwise.engines.base import Answer, Question, Run
-from labelwise.engines.decode import WINDOW, Decoder, Greedy, Inputs, Row, prefill
+from labelwise.engines.decode import WINDOW, Decoder, Ended, Greedy, Inputs, Row, fits, prefill
 from labelwise.errors import LabelwiseError
 from labelwise.prompts import Prompt
 from labelwise.records import LISTED
@@ -240,7 +239,10 @@ class Model:
         self.prefix_tokens = 0
         self.images_encoded = self.images_answered = self.prefilled = self.reused = 0
         self.loop: Greedy | None = None
+        self.context = getattr(self.config.get_text_config(), "max_position_embeddings", 0)
         self.plain_because = "the entry says so" if spec.get("prefix") == "plain" else ""
+        if not run.header.get("shared", True):
+            self.plain_because = "the prompts of the run begin differently"
         self.plain_because = self.plain_because or unshareable(self.model)
 
     def _check(self, config: Any) -> None:
@@ -398,6 +400,7 @@ class Model:
         device = decoder.table.weight.device
         with torch.inference_mode():
             embeds = decoder.table(torch.tensor(ids, dtype=torch.long, device=device))
+        fits(self.header, len(ids) + self.header["max_tokens"], self.context)
         prefix = prefill(decoder, embeds)
         row = self._see(first)
         size = sum(v.numel() * v.element_size() for v in row.source.pixels.values())
@@ -514,6 +517,7 @@ class Model:
             **({"images_kwargs": self.options} if self.options else {}),
         ).to(self.model.device, self.model.dtype)
         start = inputs["input_ids"].shape[1]
+        fits(self.header, start + self.header["max_tokens"], self.context)
         out = self.model.generate(
             **inputs,
             generation_config=GenerationConfig(
@@ -524,7 +528,7 @@ class Model:
                 eos_token_id=sorted(self.ends),
                 pad_token_id=self.filler,
             ),
-            stopping_criteria=[_Stop(self._ended, start)],
+            stopping_criteria=[Ended(self._ended, start)],
         )
         answers = []
         own = inputs["attention_mask"].sum(-1).tolist()
@@ -570,17 +574,6 @@ class Model:
         if hasattr(self.processor, "vision_aspect_ratio"):
             facts["images"]["vision_aspect_ratio"] = self.processor.vision_aspect_ratio
         return facts
-
-
-class _Stop(StoppingCriteria):
-    """Ends each row of a batch by the engine's own rule."""
-
-    def __init__(self, ended: Callable[[list[int]], bool], start: int) -> None:
-        self.ended, self.start = ended, start
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-        rows = input_ids[:, self.start :].tolist()
-        return torch.tensor([self.ended(row) for row in rows], device=input_ids.device)
 
 
 def _flat(features: Any) -> torch.Tensor:
