@@ -110,7 +110,7 @@ rule predict:
         "../../envs/inference.yaml"
     params:
         model=lambda w: GRID.spec("models", w.model),
-        more=options("logits", "embeddings", "classes", "neighbours", "labels", "file"),
+        more=options("logits", "embeddings", "classes", "targets", "neighbours", "labels", "file"),
     shell:
         "python -m labelwise.predict --model {params.model:q} --images {input.images} {params.more}"
         " --out {output.predictions} --top5 {output.top5} 2>&1 | tee {log} >&2"

@@ -14,6 +14,7 @@ from snakemake.exceptions import WorkflowError
 LIB = Path(workflow.basedir) / "workflow" / "lib"
 sys.path.insert(0, str(LIB))
 
+from labelwise import analyses
 from labelwise import shown as showing
 from labelwise.config import check, check_keys
 from labelwise.errors import LabelwiseError
@@ -60,6 +61,7 @@ wildcard_constraints:
     experiment=GRID.names("experiments"),
     figure=GRID.names("figures"),
     table=GRID.names("tables"),
+    analysis="|".join(analyses.ANALYSES),
 
 
 def shown(kind):

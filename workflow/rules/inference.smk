@@ -7,7 +7,6 @@ rule write_requests:
         unpack(lambda w: GRID.request_inputs(w.images, w.protocol, w.batching)),
         images="results/images/{images}.csv",
         classes=lambda w: GRID.classes(w.protocol),
-        prompt=lambda w: config["protocols"][w.protocol]["prompt"],
         code=code("requests"),
     output:
         "results/requests/{images}/{protocol}/{batching}.jsonl",
@@ -20,12 +19,36 @@ rule write_requests:
     params:
         spec=lambda w: GRID.spec("protocols", w.protocol),
         batching=lambda w: batching_options(w.batching),
-        more=options("original", "corrected", "confusions", "embeddings"),
+        more=options("original", "corrected", "confusions", "embeddings", "candidates"),
     shell:
         "python -m labelwise.requests --protocol {wildcards.protocol} --spec {params.spec:q}"
         " --images {input.images} --classes {input.classes}"
         " {params.batching} {params.more} --out {output}"
         " 2>&1 | tee {log} >&2"
+
+
+rule narrow:
+    """Choose the class names that a narrowed list offers for each image."""
+    input:
+        unpack(lambda w: GRID.looks.narrow_inputs(w.images, w.protocol)),
+        classes=lambda w: GRID.classes(w.protocol),
+        code=code("narrow"),
+    output:
+        "results/candidates/{images}/{protocol}.csv",
+    log:
+        "results/logs/narrow/{images}/{protocol}.log",
+    benchmark:
+        "results/benchmarks/narrow/{images}/{protocol}.jsonl"
+    conda:
+        "../../envs/inference.yaml"
+    threads: 1
+    params:
+        model=lambda w: GRID.spec("models", config["protocols"][w.protocol]["candidates"]["model"]),
+        n=lambda w: config["protocols"][w.protocol]["candidates"]["n"],
+        more=options("embeddings", "targets"),
+    shell:
+        "python -m labelwise.narrow {input.logits} --model {params.model:q} --n {params.n}"
+        " --classes {input.classes} {params.more} --out {output} 2>&1 | tee {log} >&2"
 
 
 rule infer:

@@ -70,7 +70,7 @@ rule draw_figure:
 rule typeset_table:
     """Typeset one table from its experiment: tidy CSV, LaTeX and HTML."""
     input:
-        experiment=lambda w: f"results/experiments/{config['tables'][w.table]['experiment']}.csv",
+        unpack(lambda w: showing.table_inputs(GRID, w.table)),
         code=lambda w: code(f"tables.{w.table}"),
     output:
         csv="results/tables/{table}.csv",
@@ -87,6 +87,8 @@ rule typeset_table:
         "../../envs/paper.yaml"
     params:
         stem="results/tables/{table}",
+        more=options("noise"),
     shell:
-        "python -m labelwise.tables.{wildcards.table} {input.experiment} --out {params.stem}"
+        "python -m labelwise.tables.{wildcards.table} {input.table} {params.more}"
+        " --out {params.stem}"
         " 2>&1 | tee {log} >&2"

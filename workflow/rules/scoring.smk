@@ -73,3 +73,25 @@ rule analyse_oop:
         "python -m labelwise.oop {input.exact} --mapped {input.mapped} --images {input.images}"
         " --labels {input.labels} --original {input.original} --classes {input.classes}"
         " {params.more} --spec {params.spec:q} --out {output} 2>&1 | tee {log} >&2"
+
+
+rule analyse:
+    """Analyse the answers behind an experiment: numerics, sensitivity to wording, or ranks."""
+    input:
+        unpack(lambda w: analyses.inputs(GRID, w.analysis, GRID.points_of[w.experiment])),
+        experiment="results/experiments/{experiment}.csv",
+        code=lambda w: code(w.analysis),
+    output:
+        "results/{analysis}/{experiment}.csv",
+    log:
+        "results/logs/analyse/{analysis}/{experiment}.log",
+    benchmark:
+        "results/benchmarks/analyse/{analysis}/{experiment}.jsonl"
+    conda:
+        "../../envs/paper.yaml"
+    threads: 1
+    params:
+        spec=lambda w: analyses.spec(GRID, w.analysis, GRID.points_of[w.experiment]),
+    shell:
+        "python -m labelwise.{wildcards.analysis} {input.experiment} --spec {params.spec:q}"
+        " --out {output} 2>&1 | tee {log} >&2"

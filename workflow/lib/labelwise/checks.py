@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from labelwise import shards
+from labelwise import shards, variations
 from labelwise.errors import LabelwiseError
 from labelwise.inputs import pair_files, template_files
 from labelwise.looks import CLASSIFIERS, Looks
@@ -66,6 +66,8 @@ def entries(config: Mapping[str, Any], locked: Collection[str]) -> None:
         for key, kind in (("images", "images"), ("classes", "class_names")):
             if key in entry:
                 known(config, kind, entry[key], f"labels: {name}: {key}")
+        for one in entry.get("passes", ()):
+            known(config, "labels", one, f"labels: {name}: passes")
     for kind in ("models", "encoders"):
         for name, entry in config[kind].items():
             for key in ("weights", "vision", "language"):
@@ -82,6 +84,7 @@ def entries(config: Mapping[str, Any], locked: Collection[str]) -> None:
             ("mapper", "mappers"),
             ("class_names", "class_names"),
             ("reference", "images"),
+            ("targets", "class_names"),
         ):
             if key in entry:
                 known(config, kind, entry[key], f"{where}: {key}")
@@ -105,7 +108,19 @@ def entries(config: Mapping[str, Any], locked: Collection[str]) -> None:
         where = f"protocols: {name}"
         if name == CLASSIFY:
             raise LabelwiseError(f"config: {where}: the name is reserved; choose another")
-        _there(entry["prompt"], f"{where}: prompt")
+        for prompt in variations.prompts(entry):
+            _there(prompt, f"{where}: prompt")
+        offered = entry.get("candidates", {})
+        if "file" in offered:
+            _there(offered["file"], f"{where}: candidates: file")
+        if "model" in offered:
+            known(config, "models", offered["model"], f"{where}: candidates: model")
+            engine = config["models"][offered["model"]]["engine"]
+            if engine not in ("timm", "open_clip", "conse"):
+                raise LabelwiseError(
+                    f"config: {where}: candidates: model: {offered['model']} (engine {engine})"
+                    " scores no classes; name a model of engine timm, open_clip or conse"
+                )
         for key in ("classes", "other_names"):
             if key in entry:
                 known(config, "class_names", entry[key], f"{where}: {key}")

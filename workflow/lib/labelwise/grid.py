@@ -38,9 +38,10 @@ class Grid(Inputs):
         self.points = sorted(set(itertools.chain(*self.points_of.values())))
         for kind in ("figures", "tables"):
             for name, entry in config[kind].items():
-                checks.known(
-                    self.config, "experiments", entry["experiment"], f"{kind}: {name}: experiment"
-                )
+                for key in ("experiment", "noise"):
+                    if key in entry:
+                        where = f"{kind}: {name}: {key}"
+                        checks.known(self.config, "experiments", entry[key], where)
                 if not (LIB / "labelwise" / kind / f"{name}.py").is_file():
                     raise LabelwiseError(
                         f"config: {kind}: {name}: no module workflow/lib/labelwise/{kind}/{name}.py"

@@ -6,14 +6,14 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from labelwise import shards
+from labelwise import shards, variations
 from labelwise.looks import CLASSIFIERS, Looks
 from labelwise.points import CLASSIFY, OPTIONS, Run, batch
 
 DISPLAY = {
     "models": ("name", "kind", "restricted"),
     "images": ("show", "credits", "restricted"),
-    "labels": ("restricted",),
+    "labels": ("restricted", "passes"),
 }
 """Keys of an entry that say how it is shown or published: no part of what a result is."""
 
@@ -68,9 +68,10 @@ class Inputs:
 
     def spec(self, kind: str, name: str) -> str:
         """One entry as JSON, without the keys that say how it is shown or where it runs."""
-        return json.dumps(self._entry(kind, name), sort_keys=True)
+        return json.dumps(self.entry(kind, name), sort_keys=True)
 
-    def _entry(self, kind: str, name: str) -> dict[str, Any]:
+    def entry(self, kind: str, name: str) -> dict[str, Any]:
+        """One entry without the keys that say how it is shown, or where it runs."""
         without = DISPLAY.get(kind, ()) + (MACHINES if kind == "models" else ())
         return {k: v for k, v in self.config[kind][name].items() if k not in without}
 
@@ -157,6 +158,12 @@ class Inputs:
                 inputs["embeddings"] = self.embeddings(source["mapper"], entry["classes"])
         if batch(batching)[1].startswith("same-class"):
             inputs["original"] = original
+        inputs["prompts"] = variations.prompts(entry)
+        source = entry.get("candidates", {})
+        if "model" in source:
+            inputs["candidates"] = f"results/candidates/{images}/{protocol}.csv"
+        if "file" in source:
+            inputs["listed"] = source["file"]
         return inputs
 
     def other_names(self, protocol: str) -> dict[str, str]:
@@ -224,7 +231,7 @@ class Inputs:
         entry = self.config["protocols"].get(protocol, {"kind": CLASSIFY})
         return json.dumps(
             {
-                **self._entry("labels", labels),
+                **self.entry("labels", labels),
                 "images": images,
                 "model": model,
                 "engine": self.config["models"][model]["engine"],

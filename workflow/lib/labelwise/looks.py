@@ -99,7 +99,16 @@ class Looks:
             names = entry["class_names"]
             inputs["embeddings"] = f"results/embeddings/{entry['mapper']}/{names}.npz"
             inputs["classes"] = f"results/classes/{names}.csv"
+        if "targets" in entry:
+            inputs["targets"] = f"results/embeddings/{entry['mapper']}/{entry['targets']}.npz"
         return inputs
+
+    def narrow_inputs(self, images: str, protocol: str) -> dict[str, str]:
+        """Inputs of ``narrow``: what the model that chooses candidates scores classes by."""
+        model = self.config["protocols"][protocol]["candidates"]["model"]
+        found = self.predict_inputs(images, model)
+        wanted = ("logits", "embeddings", "targets")
+        return {name: found[name] for name in wanted if name in found}
 
     def confuse_inputs(self, images: str, model: str) -> dict[str, str]:
         """Inputs of ``confuse``: probabilities where the engine has them, else predictions."""

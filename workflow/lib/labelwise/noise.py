@@ -6,7 +6,7 @@ than the share of answers that change. A difference between two prompts, orders 
 not larger is no finding. Few images in the panel make the limit wide, never the finding strong.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from labelwise import records
@@ -20,8 +20,13 @@ Noise = Mapping[str, float]
 
 def read(path: str | Path) -> dict[str, float]:
     """The noise of each model of a ``results/numerics`` file."""
+    return noisiest(records.read_csv(path, ("model", "same_dtype", "high")))
+
+
+def noisiest(rows: Iterable[Mapping[str, str]]) -> dict[str, float]:
+    """The noise of each model by the rows of a ``results/numerics`` file."""
     found: dict[str, float] = {}
-    for row in records.read_csv(path, ("model", "same_dtype", "high")):
+    for row in rows:
         if row["same_dtype"] == "1":
             found[row["model"]] = max(found.get(row["model"], 0.0), float(row["high"]))
     return found
@@ -32,11 +37,11 @@ def within(difference: float, model: str, noise: Noise) -> bool:
     return model in noise and abs(difference) <= noise[model]
 
 
-def caption(noise: Noise, shown: set[str]) -> str:
-    """The sentence that explains the mark, or what was not measured; '' without any panel."""
-    known = {model: points for model, points in noise.items() if model in shown}
+def caption(noise: Noise | None, shown: set[str]) -> str:
+    """The sentence that explains the mark, or says what was not measured."""
     if not noise:
-        return ""
+        return "No numerics panel was given, so no difference is held against its noise."
+    known = {model: points for model, points in noise.items() if model in shown}
     if not known:
         return "The numerics panel holds none of these models, so no difference is marked."
     said = ", ".join(f"{points:.1f} points for {model}" for model, points in sorted(known.items()))

@@ -4,7 +4,7 @@ Variants of a model (``numerics`` in its entry) are asked the same prompts as th
 another tensor batch, without a shared prefix, in other numbers (dtype), by another decoding loop,
 or once more (repeat). Nothing that the study is about differs, so every answer that flips is noise.
 
-``python -m labelwise.numerics results/experiments/NAME.csv --models JSON --out CSV`` compares the
+``python -m labelwise.numerics results/experiments/NAME.csv --spec JSON --out CSV`` compares the
 runs of an experiment; one row a variant, run and label set: how many of the ``n`` answers denote
 another class (``flips``, with Wilson's interval in percent) or differ in any letter (``texts``),
 and what that does to the accuracy (``difference`` in points).
@@ -148,10 +148,10 @@ def main(argv: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("experiment", type=Path, help="results/experiments/NAME.csv")
-    parser.add_argument("--models", type=json.loads, required=True, help="their entries, as JSON")
+    parser.add_argument("--spec", type=json.loads, required=True, help="model entries, as JSON")
     parser.add_argument("--out", required=True, help="results/numerics/NAME.csv")
     args = parser.parse_args(argv)
-    records.write_csv(args.out, COLUMNS, rows(selection.load(args.experiment), args.models))
+    records.write_csv(args.out, COLUMNS, rows(selection.load(args.experiment), args.spec["models"]))
 
 
 if __name__ == "__main__":

@@ -95,15 +95,24 @@ class Run:
 
     @property
     def task(self) -> str:
-        """The paper's name of the task (Table 8): OW, CW, CW+ or MC; ``all`` for all labels."""
-        if self.kind == "closed":
-            return "CW" if self.mapper == "exact" else "CW+"
+        """The paper's name of the task (Table 8): OW, CW, CW+ or MC; ``all`` for all labels.
+
+        CN and CN+ are the same as CW and CW+ with a narrowed list.
+        """
+        if self.kind in ("closed", "narrowed"):
+            listed = "CW" if self.kind == "closed" else "CN"
+            return listed if self.mapper == "exact" else f"{listed}+"
         return {"open": "OW", "choice": "MC", "classify": "CW"}.get(self.kind, self.kind)
 
     @property
     def templated(self) -> bool:
         """Whether the mapper puts names into prompt templates."""
         return self.templates not in ("", "none")
+
+    @property
+    def run(self) -> str:
+        """The run as path segments."""
+        return f"{self.images}/{self.model}/{self.protocol}/{self.batching}"
 
     def get(self, category: str, column: str) -> float | None:
         """One number; None where the experiment has an empty cell or no such category."""
@@ -140,12 +149,8 @@ def _number(text: str, place: str) -> float | None:
         raise LabelwiseError(f"{place}: {text!r} is no number") from None
 
 
-def corrected(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
-    """Runs by (images, labels), for label sets that differ from the original labels somewhere.
-
-    Under the original label set itself every image is in S+. Models are ordered by kind and then
-    as in the file.
-    """
+def scored(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
+    """Runs by (images, labels). Models are ordered by kind and then as in the file."""
     grouped: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         grouped.setdefault((run.images, run.labels), []).append(run)
@@ -156,6 +161,17 @@ def corrected(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
             key=lambda run: order.index(run.model_kind) if run.model_kind in order else len(order),
         )
         for key, group in grouped.items()
+    }
+
+
+def corrected(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
+    """As ``scored``, of label sets that differ from the original labels somewhere.
+
+    Under the original label set itself every image is in S+.
+    """
+    return {
+        key: group
+        for key, group in scored(runs).items()
         if any(run.n("S+") < run.n("A") for run in group)
     }
 
@@ -188,8 +204,9 @@ def representative(runs: Iterable[Run]) -> Run | None:
     As in the paper (Table 4): of its CW+ and OW runs (CW where nothing maps answers) the one with
     the highest accuracy under the corrected labels, which is a choice made on the test images.
     """
-    candidates = [run for run in usual_batching(runs) if run.task in ("CW", "CW+", "OW")]
-    mapped = [run for run in candidates if run.task in ("CW+", "OW") and run.mapper != "exact"]
+    tasks = ("CW", "CW+", "CN", "CN+", "OW")
+    candidates = [run for run in usual_batching(runs) if run.task in tasks]
+    mapped = [run for run in candidates if run.mapper not in ("exact", "argmax")]
     return max(mapped or candidates, key=accuracy, default=None)
 
 
@@ -247,3 +264,24 @@ def mapped_right(exact: Run, mapped: Run | None, category: str) -> tuple[float |
     if mapped is None or not parts:
         return None, base
     return sum(mapped.get(part, "mapped_right") or 0.0 for part in parts), base
+
+
+def requests(run: Run) -> str:
+    """File of the prompts of a run that was asked."""
+    return f"results/requests/{run.images}/{run.protocol}/{run.batching}.jsonl"
+
+
+def responses(run: Run) -> str:
+    """File of the answers of a run that was asked."""
+    return f"results/responses/{run.run}.jsonl"
+
+
+def predictions(run: Run) -> str:
+    """File of the classes that a run came to."""
+    return f"results/predictions/{run.run}/{run.mapper}.csv"
+
+
+def stand_in(row: Mapping[str, str]) -> Run:
+    """The run that a row of an analysis is about, without numbers; what it does not say is ''."""
+    texts = {name: row.get(name) or "" for name in TEXTS}
+    return Run(**texts, images_per_prompt=1, repeats=1, categories={})

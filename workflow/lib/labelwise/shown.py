@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from labelwise.analyses import ANALYSES
 from labelwise.grid import Grid
 from labelwise.points import CLASSIFY
 
@@ -15,12 +16,30 @@ SHOWN = ("show", "credits")
 
 def figure_inputs(grid: Grid, figure: str) -> dict[str, Any]:
     """Inputs of ``draw_figure``: the one table that a figure is drawn from, and its pictures."""
-    experiment = grid.config["figures"][figure]["experiment"]
-    kind = "judged" if figure in JUDGED else "experiments"
+    entry = grid.config["figures"][figure]
+    experiment = entry["experiment"]
+    kind = "judged" if figure in JUDGED else figure if figure in ANALYSES else "experiments"
     inputs: dict[str, Any] = {"table": f"results/{kind}/{experiment}.csv"}
     if figure == "gallery":
         inputs["files"] = thumbnails(grid, grid.config["experiments"][experiment]["images"])
+    if "noise" in entry:
+        inputs["files"] = noise(entry["noise"])
     return inputs
+
+
+def table_inputs(grid: Grid, table: str) -> dict[str, Any]:
+    """Inputs of ``typeset_table``: an experiment, or the analysis of it of the table's name."""
+    entry = grid.config["tables"][table]
+    kind = table if table in ANALYSES else "experiments"
+    inputs: dict[str, Any] = {"table": f"results/{kind}/{entry['experiment']}.csv"}
+    if "noise" in entry:
+        inputs["noise"] = noise(entry["noise"])
+    return inputs
+
+
+def noise(experiment: str) -> str:
+    """File of the numerics panel by which differences are marked."""
+    return f"results/numerics/{experiment}.csv"
 
 
 def thumbnails(grid: Grid, images: list[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Images per prompt and their order, closed world (the paper's Tables 11 and 12)."""
 
+from labelwise.noise import Noise, caption
 from labelwise.selection import Run, corrected, prompted
 from labelwise.tables.style import (
     ACCURACIES,
@@ -19,13 +20,13 @@ from labelwise.tables.style import (
 COLUMNS = (*ACCURACIES, Column("A", "oop", "Out of list"))
 
 
-def build(runs: list[Run]) -> Table:
+def build(runs: list[Run], noise: Noise | None = None) -> Table:
     """Closed-world accuracy by images per prompt and order."""
     panels, shown, several = [], [], False
     for (images, labels), group in corrected(runs).items():
         rows: list[Row] = []
         for own in prompted(group).values():
-            of_model, compared = _rows([run for run in own if run.task == "CW"], own[0])
+            of_model, compared = _rows([run for run in own if run.task == "CW"], own[0], noise)
             rows, several = rows + of_model, several or compared
         shown += [row.run for row in rows if row.cells]
         panels.append(
@@ -40,7 +41,7 @@ def build(runs: list[Run]) -> Table:
         " the difference in percentage points, for shuffled rows from the model's row with the"
         " fewest images a prompt, for same-class rows from the shuffled row with as many images"
         " (the experiment holds no interval for it). Out of list: answers without a usable class."
-        f" {how_scored(shown)}"
+        f" {caption(noise, {run.model for run in shown})} {how_scored(shown)}"
         if several
         else "",
         panels if several else [],
@@ -48,13 +49,13 @@ def build(runs: list[Run]) -> Table:
     )
 
 
-def _rows(closed: list[Run], anyone: Run) -> tuple[list[Row], bool]:
+def _rows(closed: list[Run], anyone: Run, noise: Noise | None) -> tuple[list[Row], bool]:
     closed = sorted(closed, key=lambda r: (r.protocol, r.images_per_prompt, not _shuffled(r)))
     rows = [_row(run) for run in closed]
     for row in rows:
         reference = _reference(row, rows)
         if reference is not None:
-            deltas(row, reference)
+            deltas(row, reference, noise)
     several = len({(run.images_per_prompt, run.order) for run in closed}) > 1
     if not several:
         note = "not run: any other number of images a prompt or order in closed world (CW)"

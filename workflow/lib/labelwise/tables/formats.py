@@ -1,5 +1,6 @@
 """Closed world by form of the answer and order of the list (the paper's Table 14)."""
 
+from labelwise.noise import Noise, caption
 from labelwise.selection import Run, by_model, corrected
 from labelwise.tables.style import (
     ACCURACIES,
@@ -19,7 +20,7 @@ from labelwise.tables.style import (
 COLUMNS = (*ACCURACIES, Column("A", "oop", "Unusable"))
 
 
-def build(runs: list[Run]) -> Table:
+def build(runs: list[Run], noise: Noise | None = None) -> Table:
     """Exact-match accuracy of the closed-world and all-labels protocols of an experiment."""
     panels, shown, several = [], [], False
     for (images, labels), group in corrected(runs).items():
@@ -28,7 +29,7 @@ def build(runs: list[Run]) -> Table:
             asked = [run for run in own if run.task in ("CW", "all") and run.kind != "classify"]
             of_model = [_row(run) for run in sorted(asked, key=_order)]
             for row in of_model[1:]:
-                deltas(row, of_model[0])
+                deltas(row, of_model[0], noise)
             several = several or len(of_model) > 1
             rows += of_model
         shown += [row.run for row in rows]
@@ -44,7 +45,7 @@ def build(runs: list[Run]) -> Table:
         " experiment holds no interval for it). An answer to a protocol that asks for all classes"
         " is right if one of them is. Unusable: answers without a class of the list; where all are,"
         " what is right comes from images without any label."
-        f" {how_scored(shown)}"
+        f" {caption(noise, {run.model for run in shown})} {how_scored(shown)}"
         if several
         else "",
         panels if several else [],

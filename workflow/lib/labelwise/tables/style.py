@@ -9,6 +9,8 @@ from typing import Any
 import jinja2
 
 from labelwise.errors import cli
+from labelwise.noise import MARK, Noise, within
+from labelwise.noise import read as read_noise
 from labelwise.records import write_csv, write_text
 from labelwise.selection import MODEL_KINDS, Run, load
 from labelwise.statistics import ranks, wilson
@@ -42,6 +44,7 @@ CSV_COLUMNS = (
     "high",
     "n",
     "delta",
+    "within_noise",
     "rank",
     "best",
     "rules",
@@ -81,7 +84,10 @@ NOTE_COLUMNS = (
 
 @dataclass(frozen=True)
 class Column:
-    """One measure on one category. ``unit``: percent, points or count."""
+    """One measure on one category.
+
+    ``unit``: percent, points, count, rank, move (a difference of ranks) or p (a probability).
+    """
 
     category: str
     measure: str
@@ -91,7 +97,11 @@ class Column:
 
 @dataclass
 class Cell:
-    """One number with its interval; ``n`` images lie under it. None is an empty cell."""
+    """One number with its interval; ``n`` images lie under it. None is an empty cell.
+
+    ``noise``: the delta, or a value that is a difference, does not exceed what numerics alone may
+    change (``labelwise.noise``).
+    """
 
     value: float | None
     n: int
@@ -100,6 +110,7 @@ class Cell:
     delta: float | None = None
     rank: int | None = None
     best: bool = False
+    noise: bool = False
 
 
 @dataclass
@@ -178,11 +189,12 @@ def share(count: float | None, n: float) -> Cell:
     return own
 
 
-def deltas(row: Row, reference: Row) -> None:
+def deltas(row: Row, reference: Row, noise: Noise | None = None) -> None:
     """Set each cell's delta to its difference from the same cell of another row."""
     for own, other in zip(row.cells, reference.cells, strict=True):
         if own.value is not None and other.value is not None:
             own.delta = own.value - other.value
+            own.noise = within(own.delta, row.run.model, noise or {})
 
 
 def mark_best(rows: Iterable[Row], columns: Sequence[Column], ranked: bool = False) -> None:
@@ -261,6 +273,12 @@ def number(own: Cell, unit: str) -> str:
         return "–"
     if unit == "count":
         return f"{own.value:.0f}" if float(own.value).is_integer() else f"{own.value:.1f}"
+    if unit == "rank":
+        return f"{own.value:.0f}"
+    if unit == "move":
+        return signed(own.value, 0)
+    if unit == "p":
+        return "< 0.001" if own.value < 0.001 else f"{own.value:.3f}"
     return signed(own.value, own.n) if unit == "points" else f"{own.value:.{decimals(own.n)}f}"
 
 
@@ -274,15 +292,18 @@ def interval(own: Cell, unit: str) -> str:
     """The interval as text, or nothing; that of a percentage is shown within 0 and 100."""
     if own.low is None or own.high is None:
         return ""
-    if unit == "points":
-        return f"{signed(own.low, own.n)}, {signed(own.high, own.n)}"
+    if unit in ("points", "move"):
+        n = own.n if unit == "points" else 0
+        return f"{signed(own.low, n)}, {signed(own.high, n)}"
+    if unit == "rank":
+        return f"{own.low:.0f}–{own.high:.0f}"
     low, high = max(own.low, 0.0), min(own.high, 100.0)
     return f"{low:.{decimals(own.n)}f}–{high:.{decimals(own.n)}f}"
 
 
 def extras(own: Cell) -> str:
     """Delta and rank as text behind the value."""
-    delta = "" if own.delta is None else signed(own.delta, own.n)
+    delta = ("" if own.delta is None else signed(own.delta, own.n)) + MARK * own.noise
     return " ".join(filter(None, (delta, "" if own.rank is None else f"({own.rank})")))
 
 
@@ -319,6 +340,9 @@ def tidy(table: Table) -> list[dict[str, Any]]:
                             "high": own.high,
                             "n": own.n,
                             "delta": own.delta,
+                            "within_noise": int(own.noise)
+                            if own.noise or own.delta is not None
+                            else None,
                             "rank": own.rank,
                             "best": int(own.best),
                         }
@@ -345,6 +369,7 @@ LATEX = {
     "–": "--",
     "—": "---",
     "×": r"$\times$",
+    "≈": r"$\approx$",
     "→": r"$\rightarrow$",
     "’": "'",
     "†": r"\dag{}",
@@ -515,15 +540,20 @@ def write(table: Table, out: str | Path) -> None:
     write_text(f"{out}.html", to_html(table))
 
 
-def command(build: Callable[[list[Run]], Table]) -> None:
-    """Run a table module: EXPERIMENT.csv --out STEM."""
+def command(build: Callable[..., Table], read: Callable[[str], Any] = load) -> None:
+    """Run a table module: EXPERIMENT.csv --out STEM.
+
+    ``build`` is given what ``read`` makes of the file and, with ``--noise``, the noise by model.
+    """
 
     @cli
     def run() -> None:
         parser = argparse.ArgumentParser(description=build.__doc__)
-        parser.add_argument("experiment", help="results/experiments/NAME.csv")
+        parser.add_argument("experiment", help="results/experiments/NAME.csv, or an analysis")
+        parser.add_argument("--noise", help="results/numerics/NAME.csv")
         parser.add_argument("--out", required=True, help="path without suffix")
         options = parser.parse_args()
-        write(build(load(options.experiment)), options.out)
+        noise = {"noise": read_noise(options.noise)} if options.noise else {}
+        write(build(read(options.experiment), **noise), options.out)
 
     run()

@@ -1,0 +1,60 @@
+"""Analyses between an experiment and what is shown of it: what each is made from (stdlib only).
+
+An analysis is a module ``labelwise.NAME`` that turns ``results/experiments/X.csv`` and the answers
+behind it into the tidy ``results/NAME/X.csv``, which the figure and the table of that name show.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from labelwise.inputs import Inputs
+from labelwise.points import Point
+
+ANALYSES = ("numerics", "ranks", "sensitivity")
+
+
+def inputs(grid: Inputs, analysis: str, points: list[Point]) -> dict[str, list[str]]:
+    """The files that an analysis reads besides the experiment's table."""
+    asked = [point.run for point in points if not grid.classifies(point.run.model)]
+    requests = [f"results/requests/{r.images}/{r.protocol}/{r.batching}.jsonl" for r in asked]
+    if analysis == "numerics":
+        found = {
+            "requests": requests,
+            "responses": [f"results/responses/{run.path}.jsonl" for run in asked],
+            "classes": [grid.classes(run.protocol) for run in asked],
+        }
+    else:
+        names = label_sets(grid, points)
+        found = {
+            "predictions": [point.predictions for point in points],
+            "labels": [f"results/labels/{name}.csv" for name in names],
+            "images": [f"results/images/{point.run.images}.csv" for point in points],
+            "equivalents": [file for name in names for file in grid.equivalents(name)],
+        }
+        if analysis == "sensitivity":
+            found["requests"] = requests
+    return {name: sorted(set(files)) for name, files in found.items()}
+
+
+def label_sets(grid: Inputs, points: list[Point]) -> list[str]:
+    """The label sets of an experiment, the original ones of its images, and annotators' passes."""
+    names = {point.labels for point in points}
+    names |= {grid.config["images"][point.run.images]["original"] for point in points}
+    for name in list(names):
+        names |= set(grid.config["labels"][name].get("passes", ()))
+    return sorted(names)
+
+
+def spec(grid: Inputs, analysis: str, points: list[Point]) -> str:
+    """What an analysis is told of the config, as JSON."""
+    if analysis == "numerics":
+        models = {point.run.model for point in points}
+        told: dict[str, Any] = {"models": {model: grid.entry("models", model) for model in models}}
+    else:
+        images = {point.run.images for point in points}
+        told = {
+            "labels": {name: grid.config["labels"][name] for name in label_sets(grid, points)},
+            "original": {name: grid.config["images"][name]["original"] for name in images},
+        }
+    return json.dumps(told, sort_keys=True)

@@ -1,0 +1,71 @@
+"""How many answers change when only the arithmetic does?"""
+
+from labelwise.noise import noisiest
+from labelwise.numerics import COLUMNS as NAMES
+from labelwise.records import read_csv
+from labelwise.selection import stand_in
+from labelwise.tables.style import Cell, Column, Panel, Row, Table, command, model_groups
+
+COLUMNS = (
+    Column("A", "flips", "Answers that flip"),
+    Column("A", "texts", "Texts that differ", "count"),
+    Column("A", "accuracy", "Accuracy"),
+    Column("A", "difference", "Difference", "points"),
+)
+
+
+def read(path: str) -> list[dict[str, str]]:
+    """Rows of results/numerics/NAME.csv."""
+    return read_csv(path, NAMES)
+
+
+def build(rows: list[dict[str, str]]) -> Table:
+    """The numerics panel: one row a variant."""
+    panels = []
+    for key in dict.fromkeys(_panel(row) for row in rows):
+        images, protocol, batching, labels = key
+        own = [row for row in rows if _panel(row) == key]
+        panels.append(
+            Panel(
+                f"Images {images}, protocol {protocol}, {batching}, labels {labels}",
+                ("Computed with", "Dtype"),
+                COLUMNS,
+                model_groups(_row(row) for row in own),
+            )
+        )
+    noise = ", ".join(f"{points:.1f} for {name}" for name, points in sorted(noisiest(rows).items()))
+    return Table(
+        "numerics",
+        rows[0]["experiment"],
+        "How many answers change when only the arithmetic does?",
+        "The same prompts, asked once more, with one setting of the computation changed. Answers"
+        " that flip denote another class than before (percent, Wilson's 95 % interval); texts that"
+        " differ do so in any letter. Difference: accuracy minus that of the model as it is run in"
+        " the study, in points. Noise by which other tables mark differences (points; the highest"
+        f" upper limit among the variants of the same dtype): {noise or 'none'}.",
+        panels,
+    )
+
+
+def _panel(row: dict[str, str]) -> tuple[str, str, str, str]:
+    return row["images"], row["protocol"], row["batching"], row["labels"]
+
+
+def _row(row: dict[str, str]) -> Row:
+    n = int(row["n"])
+    rate, low, high = (float(row[name]) for name in ("rate", "low", "high"))
+    dtype = "same" if row["same_dtype"] == "1" else "another"
+    return Row(
+        ((row["setting"], ""), (dtype, "")),
+        stand_in(row),
+        [
+            Cell(rate, n, low, high),
+            Cell(float(row["texts"]), n),
+            Cell(float(row["accuracy"]), n),
+            Cell(float(row["difference"]), n),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    command(build, read)

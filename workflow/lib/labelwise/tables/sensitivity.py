@@ -1,0 +1,95 @@
+"""Whose doing is it that an answer is right: the image, the layout, the list or the wording?"""
+
+from labelwise.noise import Noise, caption, within
+from labelwise.records import read_csv
+from labelwise.selection import stand_in
+from labelwise.sensitivity import COLUMNS as NAMES
+from labelwise.tables.style import Cell, Column, Panel, Row, Table, command, model_groups
+
+SOURCES = (
+    Column("", "share", "Share of variance"),
+    Column("", "df", "d.f.", "count"),
+    Column("", "p_holm", "p (Holm)", "p"),
+    Column("A", "range", "Best − worst", "points"),
+    Column("A", "flips", "Answers that flip"),
+)
+LEVELS = (Column("A", "accuracy", "Accuracy"),)
+WORDS = {
+    "list_format": "list format",
+    "list_order": "list order",
+    "prompt": "wording",
+    "residual": "the rest",
+}
+
+
+def read(path: str) -> list[dict[str, str]]:
+    """Rows of results/sensitivity/NAME.csv."""
+    return read_csv(path, NAMES)
+
+
+def build(rows: list[dict[str, str]], noise: Noise | None = None) -> Table:
+    """The decomposition of variance, and the accuracy of every setting."""
+    panels = []
+    shown = [row for row in rows if row["model_kind"] != "control"]
+    for key in dict.fromkeys(_panel(row) for row in shown):
+        own = [row for row in shown if _panel(row) == key]
+        title = "Images {}, protocol {}, labels {}".format(*key)
+        parts = {kind: [row for row in own if row["row"] == kind] for kind in ("source", "level")}
+        answers = 1 + sum(int(row["df"]) for row in parts["source"])
+        sources = [_row(row, ((said(row["factor"]), ""),), SOURCES) for row in parts["source"]]
+        for row in sources:
+            share, *_, spread, _ = row.cells
+            share.n = answers
+            spread.noise = spread.value is not None and within(
+                spread.value, row.run.model, noise or {}
+            )
+        panels.append(Panel(title, ("Source",), SOURCES, model_groups(sources)))
+        levels = [
+            _row(row, ((said(row["factor"]), ""), (row["level"], "")), LEVELS)
+            for row in parts["level"]
+        ]
+        panels.append(
+            Panel(f"{title}: settings", ("Factor", "Setting"), LEVELS, model_groups(levels))
+        )
+    return Table(
+        "sensitivity",
+        rows[0]["experiment"],
+        "How much do layout, list and wording change, and how much is the images' doing?",
+        "Every image is asked in all combinations of the settings. Share: percent of the variance"
+        " of being right (analysis of variance). × image: a setting helps on some images and harms"
+        " on others; by this a factor is tested (F test, p after Holm's correction; as in a"
+        " repeated-measures analysis). Best − worst: accuracy between the factor's settings, in"
+        " points. Answers that flip: pairs of answers about an image that name other classes"
+        " though only this factor differs. Settings: accuracy in percent with the 95 % interval"
+        " of 10,000 draws of the images."
+        f" {caption(noise, {row['model'] for row in shown})}",
+        panels,
+        "" if panels else f"Not run: experiment {rows[0]['experiment']} asks controls only.",
+    )
+
+
+def said(factor: str) -> str:
+    """A source of variance in words."""
+    return " × ".join(WORDS.get(part, part) for part in factor.split(" x "))
+
+
+def _panel(row: dict[str, str]) -> tuple[str, str, str]:
+    return row["images"], row["protocol"], row["labels"]
+
+
+def _row(
+    row: dict[str, str], stubs: tuple[tuple[str, str], ...], columns: tuple[Column, ...]
+) -> Row:
+    n = int(row["n"])
+    low, high = (float(row[end]) if row[end] else None for end in ("low", "high"))
+    cells = []
+    for column in columns:
+        text = row[column.measure]
+        whole = column.measure == "accuracy"
+        value = float(text) if text else None
+        cells.append(Cell(value, n, low if whole else None, high if whole else None))
+    return Row(stubs, stand_in(row), cells)
+
+
+if __name__ == "__main__":
+    command(build, read)
