@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from labelwise import classify, confuse, embed_classes, neighbours, predict, records
 from labelwise.errors import LabelwiseError
-from labelwise.predict import conse, dual, supervised
+from labelwise.predict import conse, dual, points, supervised
 
 RNG = np.random.default_rng(0)
 
@@ -26,20 +26,24 @@ def unit(rows):
 def test_conse_is_the_mean_of_the_names_it_believes_in():
     embeddings, logits = unit(RNG.normal(size=(30, 8))), RNG.normal(size=(6, 30)) * 3
     names = [f"name {i}" for i in range(30)]
-    found = list(conse(logits.astype(np.float32), embeddings, names, top=4))
+    found = list(conse(points(logits.astype(np.float32), embeddings, 4), embeddings, names))
     for row, [(cell, score), *_] in zip(logits, found, strict=True):
         top = np.argsort(-row)[:4]
         mean = (np.exp(row[top])[:, None] * embeddings[top]).sum(0)
         cosines = embeddings @ mean / np.linalg.norm(mean)
         assert int(cell) == cosines.argmax() and score == pytest.approx(cosines.max(), abs=1e-5)
-    assert [f[0][0] for f in conse(logits, embeddings, names, top=1)] == [
+    assert [f[0][0] for f in conse(points(logits, embeddings, 1), embeddings, names)] == [
         str(i) for i in logits.argmax(1)
     ]
 
 
 def test_conse_gives_all_classes_of_one_name():
     embeddings = unit(np.array([[1, 0], [0, 1], [1, 0]]))
-    found = list(conse(np.array([[5.0, 0, 0]]), embeddings, ["crane", "heron", "crane"], top=1))
+    found = list(
+        conse(
+            points(np.array([[5.0, 0, 0]]), embeddings, 1), embeddings, ["crane", "heron", "crane"]
+        )
+    )
     assert found[0][0][0] == "0 2"
 
 

@@ -16,6 +16,8 @@ KINDS = {
     "closed-id-structured": {"kind": "closed", "answer": "id", "format": "structured"},
     "closed-id-json": {"kind": "closed", "answer": "id", "format": "json"},
     "closed-plain": {"kind": "closed"},
+    "closed-plain-question": {"kind": "closed"},
+    "closed-plain-order": {"kind": "closed"},
     "closed-id-plain": {"kind": "closed", "answer": "id"},
     "all-plain": {"kind": "all"},
     "open-structured": {"kind": "open", "format": "structured"},

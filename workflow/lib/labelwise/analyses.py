@@ -5,7 +5,6 @@ behind it into the tidy ``results/NAME/X.csv``, which the figure and the table o
 """
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from labelwise.inputs import Inputs
