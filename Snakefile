@@ -10,6 +10,9 @@ Results lie where the experiment is: one path segment an axis, each stage adding
     results/experiments/  {experiment}.csv
     results/figures/      {figure}.{pdf,png,svg}
     results/tables/       {table}.{csv,tex,html}
+
+Analyses of an experiment lie beside it: results/{numerics,ranks,sensitivity}/{experiment}.csv, and all
+results in one file for others to list: results/leaderboard.{csv,json}.
 """
 
 
@@ -48,6 +51,7 @@ rule all:
         shown("figures"),
         shown("tables"),
         GRID.oop,
+        "results/leaderboard.csv",
 
 
 rule responses:

@@ -92,3 +92,28 @@ rule typeset_table:
         "python -m labelwise.tables.{wildcards.table} {input.table} {params.more}"
         " --out {params.stem}"
         " 2>&1 | tee {log} >&2"
+
+
+rule leaderboard:
+    """List every result of the study for a hub: one tidy CSV, and JSON that fits a schema."""
+    input:
+        unpack(lambda w: analyses.leaderboard_inputs(GRID, GRID.points)),
+        experiments=collect(
+            "results/experiments/{experiment}.csv", experiment=config["experiments"]
+        ),
+        schema="workflow/schemas/leaderboard.schema.json",
+        code=code("leaderboard"),
+    output:
+        csv="results/leaderboard.csv",
+        json="results/leaderboard.json",
+    log:
+        "results/logs/leaderboard.log",
+    conda:
+        "../../envs/paper.yaml"
+    threads: 1
+    params:
+        spec=lambda w: analyses.leaderboard_spec(GRID, GRID.points),
+        stem="results/leaderboard",
+    shell:
+        "python -m labelwise.leaderboard {input.experiments} --spec {params.spec:q}"
+        " --schema {input.schema} --out {params.stem} 2>&1 | tee {log} >&2"

@@ -5,6 +5,7 @@ behind it into the tidy ``results/NAME/X.csv``, which the figure and the table o
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from labelwise.inputs import Inputs
@@ -43,6 +44,30 @@ def label_sets(grid: Inputs, points: list[Point]) -> list[str]:
     for name in list(names):
         names |= set(grid.config["labels"][name].get("passes", ()))
     return sorted(names)
+
+
+def leaderboard_inputs(grid: Inputs, points: Iterable[Point]) -> dict[str, list[str]]:
+    """The files that ``leaderboard`` reads besides the experiments: records of runs and weights."""
+    meta, weights = set(), set()
+    for run in {point.run for point in points}:
+        look = grid.looks.name(run.model) if grid.classifies(run.model) else ""
+        if look:
+            meta.add(f"results/logits/{run.images}/{look}.meta.json")
+            weights |= set(grid.looks.weights(look)["weights"])
+        elif not grid.classifies(run.model):
+            meta.add(f"results/responses/{run.path}.meta.json")
+            weights |= set(grid.weights_of("models", run.model))
+    return {"meta": sorted(meta), "weights": sorted(weights)}
+
+
+def leaderboard_spec(grid: Inputs, points: Iterable[Point]) -> str:
+    """What computes each model's numbers, and the look that classifiers share, as JSON."""
+    models, looks = {}, {}
+    for model in sorted({point.run.model for point in points}):
+        look = grid.looks.name(model) if grid.classifies(model) else ""
+        models[model] = json.loads(grid.looks.spec(look)) if look else grid.entry("models", model)
+        looks[model] = look
+    return json.dumps({"models": models, "looks": looks}, sort_keys=True)
 
 
 def spec(grid: Inputs, analysis: str, points: list[Point]) -> str:

@@ -192,7 +192,7 @@ class Study:
 def chosen(runs: Sequence[selection.Run]) -> dict[str, list[selection.Run]]:
     """The run that stands for each model, by image set; chosen under the corrected labels."""
     found: dict[str, dict[str, selection.Run]] = {}
-    sets = selection.corrected(runs) or selection.scored(runs)
+    sets = selection.corrected(runs)
     for (images, _), group in sets.items():
         for model, own in selection.by_model(group).items():
             run = selection.representative(own)

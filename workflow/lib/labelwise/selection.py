@@ -164,7 +164,7 @@ def scored(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
     }
 
 
-def corrected(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
+def differing(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
     """As ``scored``, of label sets that differ from the original labels somewhere.
 
     Under the original label set itself every image is in S+.
@@ -174,6 +174,12 @@ def corrected(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
         for key, group in scored(runs).items()
         if any(run.n("S+") < run.n("A") for run in group)
     }
+
+
+def corrected(runs: Iterable[Run]) -> dict[tuple[str, str], list[Run]]:
+    """The label sets to show: those that differ from the original labels, else all there are."""
+    runs = list(runs)
+    return differing(runs) or scored(runs)
 
 
 def usual_batching(runs: Iterable[Run]) -> list[Run]:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from labelwise.figures import style
-from labelwise.selection import MODEL_KINDS, Run, by_model, corrected, representative
+from labelwise.selection import MODEL_KINDS, Run, by_model, differing, representative
 
 BUTT = {"solid_capstyle": "butt", "zorder": 2}
 
@@ -19,7 +19,7 @@ def build(runs: list[Run]) -> Figure:
     """
     panels = {
         key: [run for own in by_model(group).values() if (run := representative(own)) is not None]
-        for key, group in corrected(runs).items()
+        for key, group in differing(runs).items()
     }
     if not any(panels.values()):
         return style.not_run(runs[0].experiment, "label set that differs\nfrom the original labels")
