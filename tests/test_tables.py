@@ -195,10 +195,13 @@ def test_choice_alone_needs_no_closed_world(changed):
     assert "CW" not in table.caption and "CW: " in build("multiple_choice").caption
 
 
-def test_only_original_labels_is_said(changed):
+def test_a_study_with_one_label_set_is_shown_by_it(changed):
     path = changed(lambda r: r if r["labels"] == "single" else None)
     for name in NAMES:
-        assert build(name, path).note.startswith("Not run: experiment main has no ")
+        table = build(name, path)
+        assert table.note == "" and {row.run.labels for p in table.panels for row in p.rows} == {
+            "single"
+        }
 
 
 def test_a_missing_experiment_is_one_line(tmp_path):
