@@ -7,6 +7,7 @@ Results lie where the experiment is: one path segment an axis, each stage adding
     results/responses/    {images}/{model}/{protocol}/{batching}.jsonl      (+ .meta.json)
     results/predictions/  {images}/{model}/{protocol}/{batching}/{mapper}.csv
     results/scores/       {images}/{model}/{protocol}/{batching}/{mapper}/{labels}.json
+    results/annotation/   {annotation}/{cases.jsonl,key.csv,tally.csv}
     results/experiments/  {experiment}.csv
     results/figures/      {figure}.{pdf,png,svg}
     results/tables/       {table}.{csv,tex,html}
@@ -28,6 +29,7 @@ include: "workflow/rules/inference.smk"
 include: "workflow/rules/classifiers.smk"
 include: "workflow/rules/mapping.smk"
 include: "workflow/rules/scoring.smk"
+include: "workflow/rules/annotation.smk"
 include: "workflow/rules/paper.smk"
 
 
@@ -52,6 +54,7 @@ rule all:
         shown("tables"),
         GRID.oop,
         "results/leaderboard.csv",
+        ANNOTATIONS.targets,
 
 
 rule responses:

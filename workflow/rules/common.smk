@@ -16,6 +16,7 @@ sys.path.insert(0, str(LIB))
 
 from labelwise import analyses
 from labelwise import shown as showing
+from labelwise.annotation.plan import Annotations
 from labelwise.config import check, check_keys
 from labelwise.errors import LabelwiseError
 from labelwise.grid import Grid
@@ -31,6 +32,7 @@ try:
         check(config, yaml.safe_load(file), CONFIGS[-1])
     with open(Path(workflow.basedir) / "config" / "weights.lock.yaml") as file:
         GRID = Grid(config, yaml.safe_load(file))
+    ANNOTATIONS = Annotations(GRID)
 except LabelwiseError as error:
     raise WorkflowError(str(error).replace("config:", f"{CONFIGS[-1]}:", 1)) from None
 
@@ -58,6 +60,7 @@ wildcard_constraints:
     batching=BATCHING,
     shard=r"\d+-of-\d+",
     mapper=GRID.names("mappers", [*config["mappers"], "options", "argmax"]),
+    annotation=GRID.names("annotations"),
     experiment=GRID.names("experiments"),
     figure=GRID.names("figures"),
     table=GRID.names("tables"),

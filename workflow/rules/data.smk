@@ -53,6 +53,8 @@ rule read_labels:
         "results/logs/read_labels/{labels}.log",
     benchmark:
         "results/benchmarks/read_labels/{labels}.jsonl"
+    wildcard_constraints:
+        labels=GRID.names("labels", set(config["labels"]) - set(ANNOTATIONS.label_sets())),
     conda:
         "../../envs/paper.yaml"
     params:

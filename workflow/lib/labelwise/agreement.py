@@ -7,11 +7,18 @@ classes are merged first, since guidelines leave the choice between them open.
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from labelwise import records
 from labelwise.errors import LabelwiseError, cli
 from labelwise.rules import Pairs, read_pairs
+
+
+def merged(ids: Iterable[int], pairs: Pairs) -> frozenset[int]:
+    """Class ids with equivalent classes taken as the lower one of them."""
+    lower = {b: a for a, b in pairs}
+    return frozenset(lower.get(c, c) for c in ids)
 
 
 def agreement(
@@ -31,10 +38,9 @@ def agreement(
     if set(first) != set(second):
         differing = sorted(set(first) ^ set(second))
         raise LabelwiseError(f"{len(differing)} images are in one file only, first {differing[0]}")
-    merged = {b: a for a, b in pairs}
     both = neither = one = other = equal = 0
     for image in first:
-        a, b = ({merged.get(c, c) for c in found[image]} for found in (first, second))
+        a, b = (merged(found[image], pairs) for found in (first, second))
         both += len(a & b)
         one += len(a - b)
         other += len(b - a)

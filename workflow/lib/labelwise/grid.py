@@ -29,7 +29,11 @@ class Grid(Inputs):
     """
 
     def __init__(self, config: Mapping[str, Any], locked: Iterable[str] = ()) -> None:
-        super().__init__({**config, "images": checks.with_folders(config["images"])}, locked)
+        filled = {
+            "images": checks.with_folders(config["images"]),
+            "annotations": config.get("annotations", {}),
+        }
+        super().__init__({**config, **filled}, locked)
         checks.entries(self.config, self.locked)
         self.points_of = {
             name: sorted(set(self._expand(name, entry)))
@@ -38,10 +42,11 @@ class Grid(Inputs):
         self.points = sorted(set(itertools.chain(*self.points_of.values())))
         for kind in ("figures", "tables"):
             for name, entry in config[kind].items():
-                for key in ("experiment", "noise"):
+                for key in ("experiment", "noise", "annotation"):
                     if key in entry:
                         where = f"{kind}: {name}: {key}"
-                        checks.known(self.config, "experiments", entry[key], where)
+                        named = "annotations" if key == "annotation" else "experiments"
+                        checks.known(self.config, named, entry[key], where)
                 if not (LIB / "labelwise" / kind / f"{name}.py").is_file():
                     raise LabelwiseError(
                         f"config: {kind}: {name}: no module workflow/lib/labelwise/{kind}/{name}.py"

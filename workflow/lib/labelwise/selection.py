@@ -123,6 +123,12 @@ class Run:
         return int(self.get(category, "n") or 0)
 
 
+def blank(experiment: str, **known: str) -> Run:
+    """A stand-in for a run in tables that show something else; texts not given are empty."""
+    texts = dict.fromkeys(TEXTS, "") | {"experiment": experiment} | known
+    return Run(**texts, images_per_prompt=1, repeats=1, categories={})
+
+
 def load(path: str | Path) -> list[Run]:
     """Read results/experiments/*.csv; a missing file, column or row is an error that names it."""
     rows = read_csv(path, (*TEXTS, *COUNTS, "category", *NUMBERS))

@@ -14,9 +14,16 @@ SHOWN = ("show", "credits")
 """Keys of an image set's entry that say which of its images may be shown."""
 
 
+def tally(annotation: str) -> str:
+    """File with what an annotation's decisions say."""
+    return f"results/annotation/{annotation}/tally.csv"
+
+
 def figure_inputs(grid: Grid, figure: str) -> dict[str, Any]:
     """Inputs of ``draw_figure``: the one table that a figure is drawn from, and its pictures."""
     entry = grid.config["figures"][figure]
+    if "annotation" in entry:
+        return {"table": tally(entry["annotation"])}
     experiment = entry["experiment"]
     kind = "judged" if figure in JUDGED else figure if figure in ANALYSES else "experiments"
     inputs: dict[str, Any] = {"table": f"results/{kind}/{experiment}.csv"}
@@ -30,6 +37,8 @@ def figure_inputs(grid: Grid, figure: str) -> dict[str, Any]:
 def table_inputs(grid: Grid, table: str) -> dict[str, Any]:
     """Inputs of ``typeset_table``: an experiment, or the analysis of it of the table's name."""
     entry = grid.config["tables"][table]
+    if "annotation" in entry:
+        return {"table": tally(entry["annotation"])}
     kind = table if table in ANALYSES else "experiments"
     inputs: dict[str, Any] = {"table": f"results/{kind}/{entry['experiment']}.csv"}
     if "noise" in entry:

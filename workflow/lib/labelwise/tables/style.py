@@ -1,6 +1,7 @@
 """How every table is written: one tidy CSV, one LaTeX float, one HTML fragment."""
 
 import argparse
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -447,7 +448,7 @@ def _latex_panel(panel: Panel) -> list[str]:
 
 def true_minus(text: str) -> str:
     """A category's name (S-) with a minus sign."""
-    return text.replace("-", "−")
+    return re.sub(r"\b([SM])-", r"\1−", text)
 
 
 HTML = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
