@@ -10,7 +10,8 @@ Results lie where the experiment is: one path segment an axis, each stage adding
     results/annotation/   {annotation}/{cases.jsonl,key.csv,tally.csv}
     results/experiments/  {experiment}.csv
     results/figures/      {figure}.{pdf,png,svg}
-    results/tables/       {table}.{csv,tex,html}
+    results/tables/       {table}.{csv,tex,html}         paper/{table}.* has the paper's numbers beside
+    results/findings.md   what holds of the paper's claims
 
 Analyses of an experiment lie beside it: results/{numerics,ranks,sensitivity}/{experiment}.csv, and all
 results in one file for others to list: results/leaderboard.{csv,json}.
@@ -46,7 +47,7 @@ localrules:
 
 
 rule all:
-    """Run every experiment, and make every figure, table and analysis of the study."""
+    """Run every experiment, and make every figure, table, analysis and statement of the study."""
     default_target: True
     input:
         collect("results/experiments/{experiment}.csv", experiment=config["experiments"]),
@@ -55,6 +56,7 @@ rule all:
         GRID.oop,
         "results/leaderboard.csv",
         ANNOTATIONS.targets,
+        "results/findings.md",
 
 
 rule responses:

@@ -95,12 +95,12 @@ def rows(head: dict, runs: list[tuple[np.ndarray, np.ndarray, np.ndarray]], mapp
             if n:
                 gains = np.array([r.astype(int) - o for r, o in zip(right, under, strict=True)])
                 gain = 100 * gains.mean()
-                both, first, second, neither = (
+                cells = (
                     int(pair.sum())
                     for r, o in [(right[0], under[0])]
                     for pair in (r & o, r & ~o, ~r & o, ~r & ~o)
                 )
-                ends = newcombe(both, first, second, neither)
+                ends = newcombe(*cells)
                 if len(runs) > 1:
                     ends = student(gains.mean(axis=1))
                 void = gains[:, GROUP[inside] == "N"] if labels == "multi" else gains[:, :0]
@@ -114,7 +114,14 @@ def rows(head: dict, runs: list[tuple[np.ndarray, np.ndarray, np.ndarray]], mapp
                     "gain_void": 100 * void.sum() / gains.size,
                     "oop": 100 * (1 - row["n_ok"] / n),
                 }
-                for name, flags in (("", right), ("original_", under)):
+                both = [r & o for r, o in zip(right, under, strict=True)]
+                outside = [(o != "ok")[inside] for *_, o in runs]
+                for name, flags in (
+                    ("", right),
+                    ("original_", under),
+                    ("both_", both),
+                    ("oop_", outside),
+                ):
                     low, high = (
                         wilson(int(flags[0].sum()), n)
                         if len(runs) == 1

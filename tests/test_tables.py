@@ -10,10 +10,24 @@ import pytest
 from labelwise.errors import LabelwiseError
 from labelwise.records import write_csv
 from labelwise.selection import load, representative, usual_batching
-from labelwise.tables import style
-from make_experiment import COLUMNS, DATA, SKILL, experiment, write
+from labelwise.tables import files, style
+from labelwise.tables.html import to_html
+from labelwise.tables.latex import to_latex
+from make_experiment import COLUMNS, DATA, SIZES, SKILL, experiment, write
 
-NAMES = ("main", "protocols", "out_of_list", "multiple_choice", "batches", "encoders")
+NAMES = (
+    "main",
+    "categories",
+    "protocols",
+    "out_of_list",
+    "mapped_answers",
+    "multiple_choice",
+    "distractors",
+    "batches",
+    "order",
+    "encoders",
+    "label_sets",
+)
 MAIN = DATA / "experiment_main.csv"
 CLASSIFIERS = DATA / "experiment_classifiers.csv"
 HOSTILE = r"a_b & 50% #1 {x} \input{y} ~^ <script>alert(1)</script> 模 $z$"
@@ -24,7 +38,7 @@ def build(name, path=MAIN):
 
 
 def records(name, path=MAIN):
-    return style.tidy(build(name, path))
+    return files.tidy(build(name, path))
 
 
 @pytest.fixture
@@ -49,13 +63,13 @@ def test_committed_experiments_are_what_the_generator_makes(tmp_path, monkeypatc
 @pytest.mark.parametrize("name", NAMES)
 def test_three_formats_with_the_same_bytes_every_time(name, tmp_path):
     for stem in ("first", "second"):
-        style.write(build(name), tmp_path / stem)
+        files.write(build(name), tmp_path / stem)
     for suffix in ("csv", "tex", "html"):
         first = (tmp_path / f"first.{suffix}").read_bytes()
         assert first == (tmp_path / f"second.{suffix}").read_bytes()
     with open(tmp_path / "first.csv") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == style.CSV_COLUMNS
+    assert tuple(rows[0]) == files.CSV_COLUMNS
     for row in rows:
         if row["low"]:
             assert float(row["low"]) - 1e-9 <= float(row["value"]) <= float(row["high"]) + 1e-9
@@ -100,12 +114,18 @@ def test_deltas_are_differences_of_cells():
         (r["model"], r["images_per_prompt"], r["order"], r["category"], r["measure"]): r["value"]
         for r in rows
     }
+    assert {row["order"] for row in rows} == {"", "shuffled-s0"}
     for row in rows:
-        shuffled = row["order"] == "shuffled-s0"
-        other = (1, "") if shuffled else (5, "shuffled-s0")
         if row["images_per_prompt"] == 5:
-            reference = cells[row["model"], *other, row["category"], row["measure"]]
+            reference = cells[row["model"], 1, "", row["category"], row["measure"]]
             assert row["delta"] == row["value"] - reference
+
+    rows = records("order")
+    assert {row["images_per_prompt"] for row in rows} == {5}
+    mixed = {(r["model"], r["measure"]): r["value"] for r in rows if r["order"] == "shuffled-s0"}
+    for row in rows:
+        if row["order"] == "same-class-s0":
+            assert row["delta"] == row["value"] - mixed[row["model"], row["measure"]]
 
 
 def test_best_and_ranks_leave_controls_out():
@@ -144,8 +164,9 @@ def test_the_best_mapper_stands_for_a_model_and_the_caption_says_so():
     assert "Student's t over 3 repeats" in build("multiple_choice").caption
 
 
-def test_out_of_list_counts_no_image_without_a_class_as_mapped_right():
-    cells = {(r["model"], r["category"], r["measure"]): r for r in records("out_of_list")}
+def test_no_image_without_a_class_counts_as_mapped_right():
+    cells = {(r["model"], r["category"], r["measure"]): r for r in records("mapped_answers")}
+    rates = {(r["model"], r["category"]): r["value"] for r in records("out_of_list")}
     for model in ("composed-lite0", "composed-lite2"):
         parts = [cells[model, c, "mapped_right"]["value"] for c in ("S", "M")]
         assert cells[model, "A", "mapped_right"]["value"] == sum(parts)
@@ -153,12 +174,13 @@ def test_out_of_list_counts_no_image_without_a_class_as_mapped_right():
         counts = [cells[model, "A", m]["value"] for m in ("out_of_list", "abstained", "unusable")]
         rate = cells[model, "A", "oop"]
         assert rate["value"] == pytest.approx(100 * sum(counts) / rate["n"])
+        assert rates[model, "A"] == rate["value"]
 
 
 def test_hostile_names_are_printed_as_they_are(changed):
     path = changed(lambda r: r | {"model_name": HOSTILE} if r["model"] == "conse" else r)
     table = build("main", path)
-    tex, html = style.to_latex(table), style.to_html(table)
+    tex, html = to_latex(table), to_html(table)
     assert "<script>" not in html and "&lt;script&gt;" in html and html.isascii()
     assert r"\input" not in tex
     assert r"a\_b \& 50\% \#1 \{x\} \textbackslash{}input\{y\}" in tex and r"\$z\$" in tex
@@ -171,11 +193,11 @@ def test_composed_models_are_called_composed(changed):
     assert names == {"composed Lite0", "composed Lite2 + SmolLM2-135M"}
 
 
-@pytest.mark.parametrize("name", NAMES[1:])
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"main", "categories", "label_sets"}))
 def test_what_was_not_run_is_said(name, tmp_path):
     table = build(name, CLASSIFIERS)
     assert table.note.startswith("Not run: experiment classifiers has no ")
-    style.write(table, tmp_path / "t")
+    files.write(table, tmp_path / "t")
     for suffix in ("csv", "tex", "html"):
         assert "Not run: experiment classifiers" in (tmp_path / f"t.{suffix}").read_text()
 
@@ -185,8 +207,38 @@ def test_a_missing_cell_of_the_grid_is_noted_in_its_row(changed):
     rows = [(r["model"], r["note"]) for r in records("protocols", path) if "note" in r]
     assert rows == [("composed-lite0", "not run: OW")]
     path = changed(lambda r: None if (r["model"], r["kind"]) == ("composed-lite0", "choice") else r)
-    notes = [r["note"] for r in records("multiple_choice", path) if "note" in r]
+    notes = [r["note"] for r in records("distractors", path) if "note" in r]
     assert notes == ["not run: multiple-choice protocols"]
+
+
+def test_one_model_and_the_controls_show_multiple_choice(changed):
+    shown = {r["model"] for r in records("multiple_choice")}
+    assert shown == {"composed-lite2", "oracle", "chance"}
+    only = changed(lambda r: None if (r["model"], r["kind"]) == ("composed-lite2", "choice") else r)
+    assert {r["model"] for r in records("multiple_choice", only)} == {
+        "composed-lite0",
+        "oracle",
+        "chance",
+    }
+    assert "most often right in closed world" in build("multiple_choice").caption
+
+
+def test_the_sizes_of_categories_are_those_of_the_label_set():
+    cells = {(r["category"], r["measure"]): r["value"] for r in records("categories")}
+    assert {c: cells[c, "n"] for c in SIZES} == SIZES
+    assert cells["A", "n"] == sum(SIZES.values())
+    assert cells["S", "percent"] == pytest.approx(100 * (58 + 12) / 135)
+
+
+def test_the_date_of_the_run_is_in_the_captions_and_not_in_the_data(tmp_path):
+    table = build("main")
+    table.date = files.when({"first": "2026-01-30", "last": "2026-02-01"})
+    files.write(table, tmp_path / "t")
+    for suffix in ("tex", "html"):
+        assert "Run from 2026-01-30 to 2026-02-01." in (tmp_path / f"t.{suffix}").read_text()
+    assert "2026-02-01" not in (tmp_path / "t.csv").read_text()
+    assert files.when({"first": "2026-02-01", "last": "2026-02-01"}) == "Run on 2026-02-01."
+    assert files.when({}) == ""
 
 
 def test_choice_alone_needs_no_closed_world(changed):
@@ -241,21 +293,22 @@ class Headings(HTMLParser):
 @pytest.mark.parametrize("name", NAMES)
 def test_html_has_a_caption_and_scoped_headings(name):
     parser = Headings()
-    parser.feed(style.to_html(build(name)))
+    parser.feed(to_html(build(name)))
     assert {"caption", "thead", "tbody"} <= set(parser.tags)
-    assert parser.scopes == {"col", "row", "rowgroup"}
+    assert parser.scopes - {"rowgroup"} == {"col", "row"}
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles_within_the_page(tmp_path, changed):
     for name in NAMES:
-        style.write(build(name), tmp_path / name)
-    style.write(build("encoders", CLASSIFIERS), tmp_path / "none")
+        files.write(build(name), tmp_path / name)
+    files.write(build("encoders", CLASSIFIERS), tmp_path / "none")
     hostile = changed(lambda r: r | {"rules": HOSTILE, "protocol": HOSTILE})
-    style.write(build("protocols", hostile), tmp_path / "hostile")
+    files.write(build("protocols", hostile), tmp_path / "hostile")
     inputs = "".join(rf"\input{{{name}}}" for name in (*NAMES, "none", "hostile"))
     (tmp_path / "all.tex").write_text(
-        r"\documentclass[10pt,twocolumn]{article}\usepackage[T1]{fontenc}\usepackage{booktabs}"
+        r"\documentclass[10pt,twocolumn]{article}\usepackage[T1]{fontenc}"
+        r"\usepackage{booktabs}\usepackage{graphicx}"
         r"\usepackage[textwidth=6.9in,textheight=9in]{geometry}"
         rf"\begin{{document}}x{inputs}\end{{document}}"
     )

@@ -16,6 +16,7 @@ sys.path.insert(0, str(LIB))
 
 from labelwise import analyses
 from labelwise import shown as showing
+from labelwise import typeset as typesetting
 from labelwise.annotation.plan import Annotations
 from labelwise.config import check, check_keys
 from labelwise.errors import LabelwiseError
@@ -68,9 +69,14 @@ wildcard_constraints:
 
 
 def shown(kind):
-    """All files of the figures or tables that the config names."""
+    """All files of the figures or tables that the config names; tables also beside the paper's."""
     ext = {"figures": ("pdf", "png", "svg"), "tables": ("csv", "tex", "html")}[kind]
-    return [f"results/{kind}/{name}.{suffix}" for name in config[kind] for suffix in ext]
+    stems = [f"results/{kind}/{name}" for name in config[kind]]
+    if kind == "tables":
+        stems += [
+            f"results/tables/paper/{name}" for name in config[kind] if name in typesetting.PAPER
+        ]
+    return [f"{stem}.{suffix}" for stem in stems for suffix in ext]
 
 
 def options(*names):

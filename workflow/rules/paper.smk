@@ -1,4 +1,4 @@
-"""What is shown: one module a figure or table, each from one experiment."""
+"""What is shown: one module a figure or table, each from one experiment; and what is stated."""
 
 
 rule judge:
@@ -71,6 +71,7 @@ rule typeset_table:
     """Typeset one table from its experiment: tidy CSV, LaTeX and HTML."""
     input:
         unpack(lambda w: showing.table_inputs(GRID, w.table)),
+        unpack(lambda w: typesetting.more_inputs(GRID, w.table)),
         code=lambda w: code(f"tables.{w.table}"),
     output:
         csv="results/tables/{table}.csv",
@@ -87,11 +88,64 @@ rule typeset_table:
         "../../envs/paper.yaml"
     params:
         stem="results/tables/{table}",
-        more=options("noise"),
+        more=options("detail", "noise", "meta"),
     shell:
         "python -m labelwise.tables.{wildcards.table} {input.table} {params.more}"
-        " --out {params.stem}"
-        " 2>&1 | tee {log} >&2"
+        " --out {params.stem} 2>&1 | tee {log} >&2"
+
+
+rule compare_table:
+    """Set the paper's own numbers beside one table, cell by cell, where both run the same."""
+    input:
+        unpack(lambda w: showing.table_inputs(GRID, w.table)),
+        unpack(lambda w: typesetting.more_inputs(GRID, w.table)),
+        reported=lambda w: typesetting.reported(w.table),
+        code=lambda w: code("tables.beside", f"tables.{w.table}"),
+    output:
+        csv="results/tables/paper/{table}.csv",
+        tex="results/tables/paper/{table}.tex",
+        html=report(
+            "results/tables/paper/{table}.html",
+            caption="../report/table.rst",
+            category="Tables beside the paper",
+            labels={"table": "{table}"},
+        ),
+    log:
+        "results/logs/compare_table/{table}.log",
+    wildcard_constraints:
+        table=GRID.names("tables", typesetting.PAPER),
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        stem="results/tables/paper/{table}",
+        names=typesetting.paper_names(GRID),
+        more=options("detail", "noise", "meta"),
+    shell:
+        "python -m labelwise.tables.beside {input.table} --table {wildcards.table}"
+        " --names {params.names:q} {params.more} --out {params.stem} 2>&1 | tee {log} >&2"
+
+
+rule state_findings:
+    """Test the paper's claims on the study's own numbers, and write down what holds."""
+    input:
+        unpack(lambda w: typesetting.judged(GRID, config["experiments"])),
+        experiments=collect(
+            "results/experiments/{experiment}.csv", experiment=config["experiments"]
+        ),
+        oop=GRID.oop,
+        code=code("findings"),
+    output:
+        report("results/findings.md", caption="../report/findings.rst", category="Findings"),
+    log:
+        "results/logs/state_findings.log",
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        plan=typesetting.plan(GRID, config["experiments"]),
+        names=typesetting.paper_names(GRID),
+    shell:
+        "python -m labelwise.findings {input.experiments} --oop {input.oop}"
+        " --plan {params.plan:q} --names {params.names:q} --out {output} 2>&1 | tee {log} >&2"
 
 
 rule leaderboard:

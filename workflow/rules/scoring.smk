@@ -32,9 +32,11 @@ rule gather:
     """Gather the scores of one experiment: a row a score and category, a column an axis."""
     input:
         scores=lambda w: [point.scores for point in GRID.points_of[w.experiment]],
+        runs=lambda w: typesetting.times(GRID, w.experiment),
         code=code("gather"),
     output:
-        "results/experiments/{experiment}.csv",
+        csv="results/experiments/{experiment}.csv",
+        meta="results/experiments/{experiment}.meta.json",
     log:
         "results/logs/gather/{experiment}.log",
     benchmark:
@@ -45,7 +47,59 @@ rule gather:
         describe=lambda w: GRID.describe(w.experiment),
     shell:
         "python -m labelwise.gather {input.scores} --experiment {wildcards.experiment}"
-        " --describe {params.describe:q} --out {output} 2>&1 | tee {log} >&2"
+        " --describe {params.describe:q} --runs {input.runs} --out {output.csv}"
+        " --meta {output.meta} 2>&1 | tee {log} >&2"
+
+
+rule gather_recall:
+    """Gather the recall of every class in every score of an experiment."""
+    input:
+        scores=lambda w: [point.scores for point in GRID.points_of[w.experiment]],
+        classes=lambda w: typesetting.class_names(GRID, w.experiment),
+        code=code("recall"),
+    output:
+        "results/recall/{experiment}.csv",
+    log:
+        "results/logs/gather_recall/{experiment}.log",
+    conda:
+        "../../envs/paper.yaml"
+    shell:
+        "python -m labelwise.recall {input.scores} --classes {input.classes} --out {output}"
+        " 2>&1 | tee {log} >&2"
+
+
+rule score_positions:
+    """Score closed-world answers by the place of the image in its prompt."""
+    input:
+        unpack(lambda w: typesetting.judged(GRID, [w.experiment])),
+        experiment="results/experiments/{experiment}.csv",
+        code=code("positions"),
+    output:
+        "results/positions/{experiment}.csv",
+    log:
+        "results/logs/score_positions/{experiment}.log",
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        plan=lambda w: typesetting.plan(GRID, [w.experiment]),
+    shell:
+        "python -m labelwise.positions {input.experiment} --plan {params.plan:q} --out {output}"
+        " 2>&1 | tee {log} >&2"
+
+
+rule gather_oop:
+    """Gather the analyses of answers outside the class list of one experiment."""
+    input:
+        analyses=lambda w: typesetting.mapped_closed(GRID, w.experiment),
+        code=code("collate"),
+    output:
+        "results/oop/{experiment}.csv",
+    log:
+        "results/logs/gather_oop/{experiment}.log",
+    conda:
+        "../../envs/paper.yaml"
+    shell:
+        "python -m labelwise.collate {input.analyses} --out {output} 2>&1 | tee {log} >&2"
 
 
 rule analyse_oop:
@@ -68,11 +122,13 @@ rule analyse_oop:
         "../../envs/paper.yaml"
     params:
         spec=lambda w: GRID.spec("labels", w.labels),
+        axes=lambda w: json.dumps(dict(w), sort_keys=True),
         more=options("others"),
     shell:
         "python -m labelwise.oop {input.exact} --mapped {input.mapped} --images {input.images}"
         " --labels {input.labels} --original {input.original} --classes {input.classes}"
-        " {params.more} --spec {params.spec:q} --out {output} 2>&1 | tee {log} >&2"
+        " {params.more} --spec {params.spec:q} --axes {params.axes:q}"
+        " --out {output} 2>&1 | tee {log} >&2"
 
 
 rule analyse:

@@ -1,7 +1,9 @@
 """Stage ``gather``: the scores of one experiment as one tidy table.
 
-``python -m labelwise.gather SCORES... --experiment NAME --describe JSON --out CSV`` writes one row
-a score and category. A ``SCORES`` argument that begins with ``@`` is a file with one path a line.
+``python -m labelwise.gather SCORES... --experiment NAME --describe JSON --out CSV --meta JSON``
+writes one row a score and category, and into ``--meta`` the first and the last day on which one of
+the runs ended, as the files ``--runs`` say. A ``SCORES`` argument that begins with ``@`` is a file
+with one path a line.
 ``--describe`` says what the configuration calls the models, protocols and mappers:
 ``{"models": {id: {engine, name, kind}}, "protocols": {id: {kind, answer, true, distractors}},
 "mappers": {id: {encoder, templates}}}``; what it leaves out is an empty cell.
@@ -37,11 +39,15 @@ NUMBERS = (
     "original_low",
     "original_high",
     "both",
+    "both_low",
+    "both_high",
     "gain",
     "gain_low",
     "gain_high",
     "gain_void",
     "oop",
+    "oop_low",
+    "oop_high",
     "mapped_right",
 )
 COLUMNS = (
@@ -117,6 +123,12 @@ def rows(
             }
 
 
+def days(metas: Iterable[Path]) -> dict[str, str]:
+    """First and last day (UTC) on which a run ended; nothing where none has a record."""
+    ended = sorted(records.read_json(path)["ended"][:10] for path in metas)
+    return {"first": ended[0], "last": ended[-1]} if ended else {}
+
+
 @cli
 def main(argv: list[str] | None = None) -> None:
     """Command line of the stage."""
@@ -128,9 +140,13 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--experiment", required=True)
     parser.add_argument("--describe", type=json.loads, default={}, help="names and kinds, as JSON")
+    parser.add_argument("--runs", nargs="*", type=Path, default=[], help="*.meta.json of the runs")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--meta", type=Path, help="days of the runs (JSON)")
     args = parser.parse_args(argv)
     records.write_csv(args.out, COLUMNS, rows(args.experiment, args.scores, args.describe))
+    if args.meta:
+        records.write_json(args.meta, days(args.runs))
 
 
 if __name__ == "__main__":

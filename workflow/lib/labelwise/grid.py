@@ -63,12 +63,14 @@ class Grid(Inputs):
     @property
     def oop(self) -> list[str]:
         """Files of the out-of-list analysis: every closed-world run with every text encoder."""
-        return [
-            f"results/oop/{point.run.path}/{point.mapper}/{point.labels}.csv"
-            for point in self.points
-            if self.config["protocols"].get(point.run.protocol, {}).get("kind") == "closed"
+        return [point.oop for point in self.points if self.maps_closed(point)]
+
+    def maps_closed(self, point: Point) -> bool:
+        """Whether a point is closed world with a text encoder (CW+)."""
+        return (
+            self.config["protocols"].get(point.run.protocol, {}).get("kind") == "closed"
             and self.config["mappers"][point.mapper]["kind"] == "nearest"
-        ]
+        )
 
     def describe(self, experiment: str) -> str:
         """Names and kinds of an experiment's models, protocols and mappers, as JSON."""

@@ -11,9 +11,10 @@ from labelwise.looks import CLASSIFIERS, Looks
 from labelwise.points import CLASSIFY, OPTIONS, Run, batch
 
 DISPLAY = {
-    "models": ("name", "kind", "restricted"),
-    "images": ("show", "credits", "restricted"),
-    "labels": ("restricted", "passes"),
+    "models": ("name", "kind", "restricted", "paper"),
+    "images": ("show", "credits", "restricted", "paper"),
+    "labels": ("restricted", "passes", "paper"),
+    "encoders": ("paper",),
 }
 """Keys of an entry that say how it is shown or published: no part of what a result is."""
 

@@ -27,10 +27,12 @@ from labelwise.errors import LabelwiseError, cli
 from labelwise.rules import Rules
 from labelwise.score import read_predictions
 from labelwise.scoring import Key
+from labelwise.selection import AXES
 
 KINDS = ("partial", "other_names", "abstain", "wrong", "no_text")
 INSIDE = ("ok", "image_error")
 COLUMNS = (
+    *AXES,
     "category",
     "n",
     "oop",
@@ -43,7 +45,7 @@ COLUMNS = (
     "mapped_right_labelled",
     "mapped_right_labelled_percent",
 )
-"""Counts are means over repeats; ``oop_percent`` is of the images, the other rates of ``oop``."""
+"""The run; counts (means over repeats); ``oop_percent`` is of images, other rates of ``oop``."""
 
 
 class Kinds:
@@ -148,6 +150,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--classes", type=Path, required=True, help="the listed names")
     parser.add_argument("--others", type=Path, help="another known set of names")
     parser.add_argument("--spec", type=json.loads, default={}, help="the labels entry, JSON")
+    parser.add_argument("--axes", type=json.loads, default={}, help="axes of the run, JSON")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     key = Key(
@@ -164,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         key,
         Kinds(classnames.read(args.classes), others),
     )
-    records.write_csv(args.out, COLUMNS, table)
+    records.write_csv(args.out, COLUMNS, ({**args.axes, **row} for row in table))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,11 @@ class Point(NamedTuple):
         return f"results/predictions/{self.run.path}/{self.mapper}.csv"
 
     @property
+    def oop(self) -> str:
+        """File that tells the point's answers outside the class list apart."""
+        return f"results/oop/{self.run.path}/{self.mapper}/{self.labels}.csv"
+
+    @property
     def scores(self) -> str:
         """File of the point's scores."""
         return f"results/scores/{self.run.path}/{self.mapper}/{self.labels}.json"

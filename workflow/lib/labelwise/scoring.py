@@ -285,6 +285,7 @@ class Judged(NamedTuple):
                 "original": _percent(first.sum() / repeats, n),
                 **_ends("original_", _interval(first, level)),
                 "both": _percent((right & first).sum() / repeats, n),
+                **_ends("both_", _interval(right & first, level)),
                 "gain": _percent(difference.sum() / repeats, n),
                 **_ends("gain_", _gain_interval(right, first, level)),
                 "gain_void": _percent(difference[:, void].sum() / repeats, n),
@@ -292,6 +293,7 @@ class Judged(NamedTuple):
         return row | {
             "outcomes": {o: _number(codes[i]) for i, o in enumerate(OUTCOMES) if codes[i]},
             "oop": _percent(oop.sum() / repeats, n),
+            **_ends("oop_", _interval(oop, level)),
             "mapped_right": _number(mapped.sum() / repeats),
         }
 

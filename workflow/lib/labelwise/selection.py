@@ -4,7 +4,7 @@ A run is one score: images x model x protocol x batching x mapper x labels, with
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labelwise.errors import LabelwiseError
@@ -31,6 +31,9 @@ TEXTS = (
     "answer",
 )
 COUNTS = ("images_per_prompt", "repeats")
+AXES = ("images", "model", "protocol", "batching", "mapper", "labels")
+"""What identifies a run."""
+
 NUMBERS = (
     "n",
     "correct",
@@ -41,11 +44,15 @@ NUMBERS = (
     "original_low",
     "original_high",
     "both",
+    "both_low",
+    "both_high",
     "gain",
     "gain_low",
     "gain_high",
     "gain_void",
     "oop",
+    "oop_low",
+    "oop_high",
     "mapped_right",
     *(f"n_{outcome}" for outcome in OUTCOMES),
 )
@@ -105,6 +112,16 @@ class Run:
         return {"open": "OW", "choice": "MC", "classify": "CW"}.get(self.kind, self.kind)
 
     @property
+    def key(self) -> tuple[str, ...]:
+        """The run's axes."""
+        return tuple(getattr(self, axis) for axis in AXES)
+
+    @property
+    def same_class(self) -> bool:
+        """Whether all images of a prompt share their original label."""
+        return self.order.startswith("same-class")
+
+    @property
     def templated(self) -> bool:
         """Whether the mapper puts names into prompt templates."""
         return self.templates not in ("", "none")
@@ -146,6 +163,26 @@ def load(path: str | Path) -> list[Run]:
         Run(*key[: len(TEXTS)], *(int(float(v or 1)) for v in key[len(TEXTS) :]), categories)
         for key, categories in grouped.items()
     ]
+
+
+def by_run(rows: Iterable[Mapping[str, str]]) -> dict[tuple[str, ...], list[Mapping[str, str]]]:
+    """Rows of a finer CSV of an experiment, by ``Run.key``."""
+    grouped: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
+    for row in rows:
+        grouped.setdefault(tuple(row[axis] for axis in AXES), []).append(row)
+    return grouped
+
+
+def restricted(run: Run, rows: Iterable[Mapping[str, str]]) -> Run:
+    """The run on some of its images: rows with a category and ``NUMBERS`` in place of its own."""
+    place = f"scores of {'/'.join(run.key)}"
+    return replace(
+        run,
+        categories={
+            row["category"]: {column: _number(row[column], place) for column in NUMBERS}
+            for row in rows
+        },
+    )
 
 
 def _number(text: str, place: str) -> float | None:
@@ -199,7 +236,16 @@ def usual_batching(runs: Iterable[Run]) -> list[Run]:
 
 
 def _batching_rank(run: Run) -> tuple[int, bool, str]:
-    return run.images_per_prompt, run.order.startswith("same-class"), run.batching
+    return run.images_per_prompt, run.same_class, run.batching
+
+
+def closed_batchings(own: Iterable[Run]) -> list[list[Run]]:
+    """A model's CW runs by protocol: the fewest images a prompt first, mixed before same class."""
+    asked = sorted(
+        (run for run in own if run.task == "CW" and run.kind == "closed"), key=_batching_rank
+    )
+    protocols = dict.fromkeys(run.protocol for run in asked)
+    return [[run for run in asked if run.protocol == protocol] for protocol in protocols]
 
 
 def by_model(runs: Iterable[Run]) -> dict[str, list[Run]]:

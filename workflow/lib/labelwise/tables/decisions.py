@@ -2,7 +2,8 @@
 
 from labelwise.annotation.counts import SETTLED, VERDICTS, Count, categories, deciders, find, load
 from labelwise.selection import Run, blank
-from labelwise.tables.style import Cell, Column, Panel, Row, Table, command
+from labelwise.tables.files import command
+from labelwise.tables.style import Cell, Column, Panel, Row, Table
 
 HELP = (
     Column("", "judged", "Cases", "count"),

@@ -1,19 +1,30 @@
-"""Text encoders that map answers to class names (the paper's Table 18, and CW+ beside it)."""
+"""Text encoders that map answers to class names (CW+, and OW as in the paper's Table 18)."""
 
 from labelwise.selection import Run, corrected, prompted, usual_batching
+from labelwise.tables.files import command
+from labelwise.tables.published import Names, Published
 from labelwise.tables.style import (
     ACCURACIES,
+    Column,
     Panel,
     Row,
     Table,
     cell,
-    command,
     how_scored,
     mark_best,
     model_groups,
     not_run,
     panel_title,
 )
+
+
+def _setting(row: Row, column: Column, names: Names) -> dict[str, str]:
+    run = row.run
+    encoder = names["encoders"].get(run.encoder, "") if run.task == "OW" else ""
+    return {"encoder": encoder, "templates": str(int(run.templated))}
+
+
+PUBLISHED = Published(18, "full", _setting)
 
 
 def build(runs: list[Run]) -> Table:

@@ -2,6 +2,8 @@
 
 from labelwise.noise import Noise, caption
 from labelwise.selection import Run, by_model, corrected
+from labelwise.tables.files import command
+from labelwise.tables.published import Published
 from labelwise.tables.style import (
     ACCURACIES,
     Column,
@@ -9,7 +11,6 @@ from labelwise.tables.style import (
     Row,
     Table,
     cell,
-    command,
     deltas,
     how_scored,
     model_groups,
@@ -17,7 +18,12 @@ from labelwise.tables.style import (
     panel_title,
 )
 
-COLUMNS = (*ACCURACIES, Column("A", "oop", "Unusable"))
+COLUMNS = (*ACCURACIES, Column("A", "oop_count", "Unusable", "count"))
+PUBLISHED = Published(
+    14,
+    "one-per-class",
+    lambda row, column, names: {"answer": row.run.answer if row.run.kind == "closed" else ""},
+)
 
 
 def build(runs: list[Run], noise: Noise | None = None) -> Table:

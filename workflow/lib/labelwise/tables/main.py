@@ -1,6 +1,8 @@
 """Main comparison (the paper's Table 4): models under original and corrected labels."""
 
 from labelwise.selection import Run, by_model, corrected, representative
+from labelwise.tables.files import command
+from labelwise.tables.published import Published, by_task
 from labelwise.tables.style import (
     ACCURACIES,
     BOTH,
@@ -9,7 +11,6 @@ from labelwise.tables.style import (
     Row,
     Table,
     cell,
-    command,
     how_scored,
     kind_groups,
     mark_best,
@@ -18,6 +19,13 @@ from labelwise.tables.style import (
 )
 
 COLUMNS = (*ACCURACIES[:2], GAIN, *ACCURACIES[2:], BOTH)
+PUBLISHED = Published(
+    4,
+    "full",
+    by_task,
+    note="The paper swaps the original ranks 4 and 5, and its caption says that all models do"
+    " better on images with one label, which three of its 13 rows show; ours are ranked by value.",
+)
 
 
 def build(runs: list[Run]) -> Table:

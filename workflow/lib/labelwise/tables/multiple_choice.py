@@ -1,73 +1,41 @@
-"""Multiple choice by true option, distractors and form of the answer (Tables 7 and 19)."""
+"""Multiple choice beside closed world, of the best model (the paper's Table 7)."""
 
-from labelwise.selection import Run, by_model, corrected, prompted, usual_batching
-from labelwise.tables.style import (
-    ACCURACIES,
-    Column,
-    Panel,
-    Row,
-    Table,
-    cell,
-    command,
-    how_scored,
-    model_groups,
-    not_run,
-    panel_title,
-)
+from labelwise.selection import Run, accuracy, by_model, corrected, prompted
+from labelwise.tables import distractors
+from labelwise.tables.files import command
+from labelwise.tables.published import Published
+from labelwise.tables.style import Table
 
-COLUMNS = (*ACCURACIES, Column("A", "oop", "Unusable"))
+PUBLISHED = Published(7, "one-per-class", distractors.options)
 
 
 def build(runs: list[Run]) -> Table:
-    """Multiple choice beside closed world, percent."""
-    panels, shown = [], []
-    for (images, labels), group in corrected(runs).items():
-        answering = prompted(group)
-        rows: list[Row] = []
-        for model, own in by_model(group).items():
-            choices = [run for run in own if run.kind == "choice"]
-            if choices:
-                closed = [run for run in usual_batching(own) if run.task == "CW"]
-                compared = [*choices, *(closed if model in answering else ())]
-                rows += [_row(run) for run in compared]
-                shown += compared
-            elif model in answering:
-                rows.append(
-                    Row((("–", ""), ("", "")), own[0], note="not run: multiple-choice protocols")
-                )
-        if shown:
-            panels.append(
-                Panel(
-                    panel_title(images, labels), ("Options", "Answer"), COLUMNS, model_groups(rows)
-                )
-            )
-    return Table(
+    """Multiple choice of one model and of the controls, percent."""
+    best = {own[0].model for group in corrected(runs).values() if (own := _best(group))}
+    shown = [r for r in runs if r.model in best or r.model_kind == "control"]
+    return distractors.choices(
+        shown if best else runs,
         "multiple_choice",
-        runs[0].experiment,
-        "How much easier is choosing among few options, and how much do the distractors decide?",
-        _caption(shown) if shown else "",
-        panels if shown else [],
-        "" if shown else not_run(runs, "multiple-choice protocol scored under corrected labels"),
+        "How much easier is choosing among few options than naming one of all classes?",
+        "Shown: the model that is most often right in closed world (in multiple choice where none"
+        " was asked), and controls.",
     )
 
 
-def _caption(runs: list[Run]) -> str:
-    closed = " CW: the same images with the whole class list, for comparison."
-    return (
-        "Accuracy in percent. Options: the true option (a class of the original or the corrected"
-        " labels) + where the others come from: random classes, classes that a classifier confuses"
-        " with the true one (confusions), or nearest names (nearest). Answer: by letter, name or"
-        f" id.{closed if any(run.kind == 'closed' for run in runs) else ''} Where only the original"
-        " label is a true option, S− and M− cannot be answered rightly. Unusable: answers that name"
-        f" no option. {how_scored(runs)}"
-    )
-
-
-def _row(run: Run) -> Row:
-    options = f"{run.choice_true.replace('+', ' and ')} + {run.choice_from}"
-    stub = (options, "") if run.kind == "choice" else ("all class names (CW)", "")
-    repeats = f"{run.repeats} repeats" if run.repeats > 1 else ""
-    return Row((stub, (run.answer, repeats)), run, [cell(run, column) for column in COLUMNS])
+def _best(group: list[Run]) -> list[Run]:
+    """The runs of the model with the highest accuracy under the corrected labels."""
+    candidates = {
+        model: [run for run in own if run.kind == "choice"]
+        for model, own in by_model(group).items()
+        if own[0].model_kind != "control" and any(run.kind == "choice" for run in own)
+    }
+    closed = {
+        model: [run for run in own if run.task == "CW"]
+        for model, own in prompted(group).items()
+        if model in candidates
+    }
+    ranked = closed if any(closed.values()) else candidates
+    return max(ranked.values(), key=lambda own: max(map(accuracy, own), default=-1.0), default=[])
 
 
 if __name__ == "__main__":

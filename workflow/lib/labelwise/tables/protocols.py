@@ -1,13 +1,14 @@
 """CW, CW+ and OW of each prompted model (the paper's Table 6)."""
 
 from labelwise.selection import Run, corrected, prompted, representative, usual_batching
+from labelwise.tables.files import command
+from labelwise.tables.published import Published, by_task
 from labelwise.tables.style import (
     ACCURACIES,
     Panel,
     Row,
     Table,
     cell,
-    command,
     deltas,
     how_scored,
     mark_best,
@@ -15,6 +16,8 @@ from labelwise.tables.style import (
     not_run,
     panel_title,
 )
+
+PUBLISHED = Published(6, "full", by_task)
 
 
 def build(runs: list[Run]) -> Table:

@@ -3,13 +3,13 @@
 from labelwise.ranks import COLUMNS as NAMES
 from labelwise.records import read_csv
 from labelwise.selection import stand_in
+from labelwise.tables.files import command
 from labelwise.tables.style import (
     Cell,
     Column,
     Panel,
     Row,
     Table,
-    command,
     kind_groups,
 )
 

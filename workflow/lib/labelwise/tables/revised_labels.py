@@ -3,13 +3,13 @@
 from itertools import pairwise
 
 from labelwise.selection import Run, by_model, representative
+from labelwise.tables.files import command
 from labelwise.tables.style import (
     Column,
     Panel,
     Row,
     Table,
     cell,
-    command,
     how_scored,
     kind_groups,
     mark_best,

@@ -4,7 +4,8 @@ from labelwise.noise import Noise, caption, within
 from labelwise.records import read_csv
 from labelwise.selection import stand_in
 from labelwise.sensitivity import COLUMNS as NAMES
-from labelwise.tables.style import Cell, Column, Panel, Row, Table, command, model_groups
+from labelwise.tables.files import command
+from labelwise.tables.style import Cell, Column, Panel, Row, Table, model_groups
 
 SOURCES = (
     Column("", "share", "Share of variance"),

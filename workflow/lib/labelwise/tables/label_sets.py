@@ -1,0 +1,89 @@
+"""Every label set of every image set, classifiers and prompted models (the paper's Table 9)."""
+
+from labelwise.selection import Run, by_model, corrected, usual_batching
+from labelwise.tables.files import command
+from labelwise.tables.published import TASKS, Names, Published
+from labelwise.tables.style import (
+    Column,
+    Panel,
+    Row,
+    Table,
+    cell,
+    how_scored,
+    kind_groups,
+    mark_best,
+    not_run,
+    panel_title,
+)
+
+COLUMNS = (
+    Column("A", "original", "Original A"),
+    Column("A", "accuracy", "Corrected A"),
+    Column("A", "gain", "Gain", "points"),
+    *(Column(category, "accuracy", category) for category in ("S+", "S-")),
+)
+
+
+def _setting(row: Row, column: Column, names: Names) -> dict[str, str]:
+    judged_by = names["labels"].get(row.run.labels, "")
+    original = column.measure == "original"
+    return {
+        "protocol": TASKS.get(row.run.task, ""),
+        "images": names["images"].get(row.run.images, ""),
+        "labels": "original" if original else judged_by,
+        "value": "accuracy" if original else column.measure,
+    }
+
+
+PUBLISHED = Published(
+    9,
+    "",
+    _setting,
+    note="The paper's caption speaks of the full set of 31,250 images; its column says 625, as its"
+    " numbers bear out.",
+)
+
+
+def build(runs: list[Run]) -> Table:
+    """Accuracy under original and corrected labels, one panel an image set and label set."""
+    panels, shown = [], []
+    for (images, labels), group in corrected(runs).items():
+        rows = [
+            Row(
+                ((run.name, ""), (run.task, _setting_text(run))),
+                run,
+                [cell(run, column) for column in COLUMNS],
+            )
+            for own in by_model(group).values()
+            for run in usual_batching(own)
+            if run.task in ("CW", "MC") and run.n("A")
+        ]
+        if rows:
+            mark_best(rows, COLUMNS)
+            shown += [row.run for row in rows]
+            stubs = ("Model", "Task")
+            panels.append(Panel(panel_title(images, labels), stubs, COLUMNS, kind_groups(rows)))
+    return Table(
+        "label_sets",
+        runs[0].experiment,
+        "Is a gain from other labels the same on other images and by other annotators?",
+        "Accuracy in percent, a part for each image set and label set. CW: closed world or"
+        " classification; MC: multiple choice. Gain: corrected minus original in percentage points,"
+        " with an interval paired on the same images. Where the oracle answers with the original"
+        " label, its row is the accuracy of those labels. Bold: best of its column, controls aside."
+        f" {how_scored(shown)}"
+        if panels
+        else "",
+        panels,
+        "" if panels else not_run(runs, "label set that differs from the original labels"),
+    )
+
+
+def _setting_text(run: Run) -> str:
+    if run.task != "MC":
+        return ""
+    return f"{run.choice_true.replace('+', ' and ')} + {run.choice_from}, by {run.answer}"
+
+
+if __name__ == "__main__":
+    command(build)

@@ -1,0 +1,140 @@
+"""How many answers outside the class list a text encoder maps rightly (the paper's Table 15)."""
+
+from labelwise.records import CATEGORIES
+from labelwise.selection import Run, closed_and_mapped, corrected, mapped_right, prompted
+from labelwise.tables.files import command
+from labelwise.tables.published import Names, Published, Rows
+from labelwise.tables.style import (
+    Cell,
+    Column,
+    Panel,
+    Row,
+    Table,
+    cell,
+    how_scored,
+    model_groups,
+    not_run,
+    panel_title,
+    share,
+    true_minus,
+)
+
+COLUMNS = (
+    Column("", "out_of_list", "Out of list", "count"),
+    Column("", "abstained", "Abstained", "count"),
+    Column("", "unusable", "Unusable", "count"),
+    Column("", "oop", "Rate"),
+    Column("", "mapped_right", "Mapped right", "count"),
+    Column("", "mapped_right_rate", "Share right"),
+)
+VALUES = {"out_of_list": "oop_count", "mapped_right_rate": "mapped_right_percent"}
+"""Our measures that the paper's table calls otherwise."""
+
+
+def _value(row: Row, column: Column, names: Names) -> dict[str, str]:
+    return {"value": VALUES.get(column.measure, column.measure)}
+
+
+def _without_void(rows: Rows) -> Rows:
+    """Row A as the sum of S and M: the paper counts every answer on an N image as right."""
+    found = {(row["model"], row["category"]): row for row in rows}
+    changed = []
+    for row in rows:
+        if row["category"] == "A":
+            right, asked = (
+                sum(int(found[row["model"], part][name]) for part in "SM")
+                for name in ("mapped_right", "oop_count")
+            )
+            share_right = f"{100 * right / asked:.2f}"
+            row = {**row, "mapped_right": str(right), "mapped_right_percent": share_right}
+        changed.append(row)
+    return changed
+
+
+PUBLISHED = Published(
+    15,
+    "full",
+    _value,
+    _without_void,
+    "The paper's row A counts every answer on an N image as mapped rightly; here it is the sum of"
+    " its rows S and M, as in ours. Its counts hold refusals, which stand apart in ours.",
+)
+
+
+def build(runs: list[Run]) -> Table:
+    """Out-of-list answers in CW by category, and how many CW+ maps rightly."""
+    panels, shown = [], []
+    for (images, labels), group in corrected(runs).items():
+        rows: list[Row] = []
+        for own in prompted(group).values():
+            rows += _rows(own)
+        shown += [row.run for row in rows if row.cells]
+        if shown:
+            panels.append(Panel(panel_title(images, labels), ("Category",), COLUMNS, _groups(rows)))
+    return Table(
+        "mapped_answers",
+        runs[0].experiment,
+        "What does mapping make of the answers that name no listed class?",
+        _caption(shown) if shown else "",
+        panels,
+        "" if panels else not_run(runs, "closed protocol with mapper exact (CW)"),
+    )
+
+
+def _groups(rows: list[Row]) -> list[tuple[str, list[Row]]]:
+    return [
+        (f"{name}, mapped by {of_model[0].run.mapper}", of_model)
+        if of_model[0].run.task == "CW+"
+        else (name, of_model)
+        for name, of_model in model_groups(rows)
+    ]
+
+
+def _caption(runs: list[Run]) -> str:
+    return (
+        "Closed-world answers, counts (means over repeats) and percent. Out of list: a text that is"
+        " no listed name; abstained: a refusal to answer; unusable: cut off, empty, not parsed or"
+        " wrongly numbered. Rate: all three among the images of the category. Mapped right: of the"
+        " answers out of list or abstained, those whose nearest class name is a right label (the"
+        " mapper stands behind the model's name and is chosen as in the main table). On N images no"
+        " label can be right, so nothing is counted there, nor in A: the paper's A counts every"
+        " such answer as right."
+        f" {how_scored(runs)}"
+    )
+
+
+def _rows(own: list[Run]) -> list[Row]:
+    exact, mapped = closed_and_mapped(own)
+    if exact is None:
+        return [Row((("–", ""),), own[0], note="not run: a closed protocol with mapper exact (CW)")]
+    return [
+        Row(
+            ((true_minus(category), f"n = {exact.n(category)}"),),
+            mapped or exact,
+            _cells(exact, mapped, category),
+            category=category,
+        )
+        for category in CATEGORIES
+    ]
+
+
+def _cells(exact: Run, mapped: Run | None, category: str) -> list[Cell]:
+    n = exact.n(category)
+    listed, abstained = (
+        exact.get(category, f"n_{outcome}") or 0.0 for outcome in ("out_of_list", "abstain")
+    )
+    rate = cell(exact, Column(category, "oop", ""))
+    unusable = (rate.value or 0.0) * n / 100 - listed - abstained
+    right, base = mapped_right(exact, mapped, category)
+    return [
+        Cell(listed, n),
+        Cell(abstained, n),
+        Cell(abs(round(unusable, 6)), n),
+        rate,
+        Cell(right, n),
+        share(right, base),
+    ]
+
+
+if __name__ == "__main__":
+    command(build)

@@ -1,0 +1,52 @@
+"""The answers of an experiment's runs held against its label sets, image by image.
+
+A score keeps numbers of whole categories; what compares runs image by image, or looks at some
+images only, reads predictions and labels again through here.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from labelwise import labels, records
+from labelwise.rules import Rules
+from labelwise.score import read_predictions
+from labelwise.scoring import Answer, Judged, Key
+from labelwise.selection import Run, predictions
+
+
+class Judge:
+    """Judges runs; every file is read once.
+
+    Args:
+        plan: ``labels`` (id -> entry of the configuration) and ``original`` (image set -> id of
+            its original labels).
+    """
+
+    def __init__(self, plan: Mapping[str, Mapping[str, Any]]) -> None:
+        self._entries, self._originals = plan["labels"], plan["original"]
+        self.answers = cache(self._answers)
+        self.key = cache(self._key)
+
+    def __call__(self, run: Run, images: frozenset[str] | None = None) -> Judged:
+        """The answers of a run under its label set, about all images or some of them."""
+        key = self.key(run.images, run.labels, images)
+        return key.judge(self.answers(predictions(run)))
+
+    @staticmethod
+    def _answers(path: str) -> list[dict[str, Answer]]:
+        return read_predictions(path)
+
+    def _key(self, images: str, label_set: str, some: frozenset[str] | None) -> Key:
+        spec = self._entries[label_set]
+        listed = [
+            row["image"]
+            for row in records.read_csv(f"results/images/{images}.csv", ("image",))
+            if some is None or row["image"] in some
+        ]
+        own, original = (
+            labels.read(Path(f"results/labels/{name}.csv"))
+            for name in (label_set, self._originals[images])
+        )
+        return Key(own, original, Rules.of(spec), labels.pairs_of(spec), listed)
