@@ -50,12 +50,10 @@ def times(grid: Grid, experiment: str) -> list[str]:
     """Records of when the runs of an experiment were made; predictions from a file have none."""
     found = []
     for point in grid.points_of[experiment]:
-        images, model = point.run.images, point.run.model
-        entry = grid.config["models"][model]
-        if not grid.classifies(model):
+        if not grid.classifies(point.run.model):
             found.append(f"results/responses/{point.run.path}.meta.json")
-        elif entry["engine"] != "file":
-            found.append(f"results/logits/{images}/{entry.get('classifier', model)}.meta.json")
+        elif look := grid.looks.name(point.run.model):
+            found.append(f"results/logits/{point.run.images}/{look}.meta.json")
     return sorted(set(found))
 
 
