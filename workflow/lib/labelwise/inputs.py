@@ -206,7 +206,7 @@ class Inputs:
         name = self.config["mappers"].get(mapper, {}).get("encoder")
         if name is None:
             return ""
-        entry = self._entry("encoders", name).items()
+        entry = self.entry("encoders", name).items()
         known = {key: value for key, value in entry if key not in MACHINES}
         spec = json.dumps({"name": name, **known}, sort_keys=True)
         return f"--encoder {shlex.quote(spec)} --cache results/journal/embeddings/{name}.sqlite"
