@@ -102,13 +102,14 @@ MISTAKES = {
         ["mine.yaml: protocols: choice: key true", 'write "true" in quotes']),
     "a number in quotes": (
         changed("batches: [1, 4]", 'batches: [1, "4"]'), PLAN,
-        ["mine.yaml: experiments: main: runs: 0: batches: 1: '4' is not a whole number; take the quotes off"]),
+        ["mine.yaml: experiments: main: runs: 0: batches: 1: '4' is not a whole number",
+         "take the quotes off"]),
     "a branch instead of a commit": (
-        added("encoders", "mine", engine="sentence-transformers", hf="a/b", revision="main"), PLAN,
+        added("encoders", "mine", engine="use", hf="a/b", revision="main"), PLAN,
         ["encoders: mine: revision: 'main'", "40 hex digits"]),
     "a commit without quotes, a number to YAML": (
         changed("encoders:", f"encoders:\n  mine: {{engine: use, hf: a/b, revision: {'1' * 40}}}"),
-        PLAN, ["encoders: mine: revision", "quotes"]),
+        PLAN, ["encoders: mine: revision", "no text to YAML; write it in quotes"]),
     "a folder that is not there": (
         added("images", "mine", source="folder", folder="photos", original="single"), PLAN,
         ["images: mine: folder", "no such folder: photos"]),
@@ -168,7 +169,7 @@ MISTAKES = {
         ["none of the predicted images is in label set l.csv", "'bird'", "'cat'"]),
     "an image that is no image": (
         {"set/a.jpg": b"<html>404</html>"}, images(source="folder", folder="set"),
-        ["set/a.jpg: unreadable image: no format that Pillow knows", "`unreadable: count`"]),
+        ["set/a.jpg: unreadable image: no format that is read", "`unreadable: count`"]),
     "two images of one name": (
         {"set/a.jpg": PICTURE, "set/deep/a.png": PICTURE}, images(source="folder", folder="set"),
         ["images: mine: two files bear the id 'a'", "set/deep/a.png", "rename one"]),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from labelwise import classnames, parsing
+from labelwise import classnames, parsing, wording
 from labelwise.classnames import Names
 from labelwise.records import OUTCOMES
 
@@ -132,7 +132,7 @@ def test_descriptions_are_no_abstentions(text):
 
 
 def test_no_listed_name_reads_as_an_abstention():
-    assert [name for name in LISTED if parsing.refuses(name)] == []
+    assert [name for name in LISTED if wording.refuses(name)] == []
 
 
 def test_how_an_answer_ended():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from labelwise import foreign, labels, score
+from labelwise import foreign, labels, score, score_foreign
 from labelwise.errors import LabelwiseError
 from labelwise.labels import Label
 from labelwise.records import CATEGORIES, LABELS, PREDICTIONS, write_csv
@@ -279,7 +279,7 @@ def test_stage_names_the_broken_line(tmp_path, change, message):
 
 
 def run_command(capsys, *args):
-    foreign.main([str(a) for a in args])
+    score_foreign.main([str(a) for a in args])
     return capsys.readouterr().out
 
 
@@ -630,7 +630,7 @@ def test_files_beside_the_predictions_get_one_line(tmp_path, capsys):
     (tmp_path / "bad").write_bytes(b"1,2,\xff\n")
     (tmp_path / "file").write_text("")
     for more, message in (
-        (("--equivalents", tmp_path / "bad"), f"equivalents: {tmp_path / 'bad'}: not UTF-8"),
+        (("--equivalents", tmp_path / "bad"), f"{tmp_path / 'bad'}: not UTF-8"),
         (("--json", tmp_path), f"error: {tmp_path}: Is a directory"),
         (("--json", tmp_path / "file" / "o.json"), f"error: {tmp_path / 'file'}"),
         (("--json", "/proc/none/o.json"), "error: /proc/none: "),

@@ -2,6 +2,7 @@ import json
 
 import pytest
 from labelwise import mapping, records, requests, show
+from study import ROOT
 
 NAMES = ["tench", "hen", "ant", "mug", "crane"]
 PROMPT = "system: 'Choose: {{ class_list }}'\nimage: ' [{n}] '\n"
@@ -31,7 +32,9 @@ def study(tmp_path, monkeypatch):
     )
     mapping.main([*paths.split(), "--mapper", '{"kind": "exact"}'])
     rule = {"format": "csv", "equivalents": "none"}
-    config = {"images": {"demo": {"original": "single"}}, "labels": {"single": rule, "multi": rule}}
+    config = records.read_yaml(ROOT / "tests/workflow/study.yaml")
+    config["images"]["demo"] = {"source": "demo", "original": "single"}
+    config["labels"] = {"single": rule, "multi": rule}
     (tmp_path / "config.yaml").write_text(json.dumps(config))
     return ["--config", "config.yaml", "--mapper", "exact", "--run", "demo/m/closed/b2-sorted"]
 

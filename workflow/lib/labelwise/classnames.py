@@ -22,7 +22,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from labelwise import records
+from labelwise import packaged, records
 from labelwise.errors import LabelwiseError, cli
 
 KINDS = ("clean", "gpt", "wordnet")
@@ -68,11 +68,9 @@ def _imagenet_classes(kind: str, synonyms: str) -> list[str]:
 @functools.cache
 def open_clip_metadata() -> ModuleType:
     """The module of open_clip that holds names and templates, without importing torch with it."""
-    package = importlib.util.find_spec("open_clip")
-    if package is None:
-        raise LabelwiseError("package open_clip_torch is not installed: its class names are needed")
-    path = Path(package.submodule_search_locations[0]) / "zero_shot_metadata.py"
+    path = packaged.file("open_clip", "zero_shot_metadata.py")
     spec = importlib.util.spec_from_file_location("open_clip_zero_shot_metadata", path)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -80,18 +78,13 @@ def open_clip_metadata() -> ModuleType:
 
 def read_names(path: str | Path) -> list[str]:
     """Names of a file: CSV with columns class,name (ids 0..n-1, any order), or one name a line."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise LabelwiseError(f"class_names: {path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise LabelwiseError(f"class_names: {path}: not UTF-8 text: {error}") from None
+    lines = records.read_text(path).splitlines()
     header = next(csv.reader(lines[:1]), [])
     if not {"class", "name"} <= set(header):
-        names = [line.strip() for line in lines if line.strip()]
-        return _checked(path, dict(enumerate(names)))
-    names = {}
-    for number, row in enumerate(csv.DictReader(lines), 2):
+        named = [line.strip() for line in lines if line.strip()]
+        return _checked(path, dict(enumerate(named)))
+    names: dict[int, str] = {}
+    for number, row in records.csv_lines(path, records.CLASSES):
         cell = (row["class"] or "").strip()
         if not cell.isdecimal():
             raise LabelwiseError(f"{path}:{number}: class {cell!r} is not a whole number")

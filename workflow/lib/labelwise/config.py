@@ -6,9 +6,11 @@
 import argparse
 import difflib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from labelwise.errors import LabelwiseError, cli
+from labelwise.records import read_yaml, write_text
 
 TYPES = {
     "object": "entries of the form `name: value`",
@@ -19,6 +21,21 @@ TYPES = {
     "boolean": "true or false",
 }
 """What the types of a schema are called in messages."""
+
+
+SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """The configuration of a file, checked as the workflow checks it before names are looked up.
+
+    Raises:
+        LabelwiseError: the first fault; one line that begins with the file.
+    """
+    config = read_yaml(path)
+    check_keys(path)
+    check(config, read_yaml(SCHEMA), str(path))
+    return config
 
 
 def check(config: Mapping[str, Any], schema: Mapping[str, Any], file: str) -> None:
@@ -36,7 +53,7 @@ def check(config: Mapping[str, Any], schema: Mapping[str, Any], file: str) -> No
         raise LabelwiseError(f"{file}: {place + ': ' if place else ''}{_say(error)}")
 
 
-def check_keys(path: str) -> None:
+def check_keys(path: str | Path) -> None:
     """Refuse a YAML file with a key that stands twice, of which YAML would keep the last silently.
 
     Raises:
@@ -133,16 +150,11 @@ def _values(value: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
 @cli
 def main(argv: list[str] | None = None) -> None:
     """Write the page that explains every key."""
-    import yaml
-
-    from labelwise.records import write_text
-
     parser = argparse.ArgumentParser(prog="python -m labelwise.config", description=main.__doc__)
     parser.add_argument("schema", help="workflow/schemas/config.schema.yaml")
     parser.add_argument("--out", required=True, help="config/README.md")
     args = parser.parse_args(argv)
-    with open(args.schema, encoding="utf-8") as file:
-        write_text(args.out, page(yaml.safe_load(file)))
+    write_text(args.out, page(read_yaml(args.schema)))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from labelwise import infer, journal, money, prompts, records, servers, weights
+from labelwise import config, infer, journal, money, prompts, records, servers, weights
 from labelwise.errors import LabelwiseError, cli
 from labelwise.grid import Grid
 from labelwise.inputs import DISPLAY
@@ -91,14 +91,14 @@ def estimate(run: Run, spec: Mapping[str, Any]) -> Estimate:
     )
 
 
-def write_requests(config: Mapping[str, Any], runs: Sequence[Run]) -> None:
+def write_requests(planned: Mapping[str, Any], runs: Sequence[Run]) -> None:
     """Write the requests files that are missing, by the workflow."""
     missing = sorted({requests_file(run) for run in runs if not Path(requests_file(run)).exists()})
     if not missing:
         return
     print(f"writing {len(missing)} requests files", file=sys.stderr, flush=True)
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        yaml.safe_dump(config, file)
+        yaml.safe_dump(planned, file)
         file.flush()
         command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nolock", "--quiet", "all"]
         command += ["--configfile", file.name, "--replace-workflow-config", "--", *missing]
@@ -136,21 +136,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m labelwise.cost", description=__doc__)
     parser.add_argument("--configfile", default="config/config.yaml")
     args = parser.parse_args(argv)
-    try:
-        config = yaml.safe_load(Path(args.configfile).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise LabelwiseError(f"{args.configfile}: no such file") from None
-    except yaml.YAMLError as error:
-        said = " ".join(str(error).split())
-        raise LabelwiseError(f"{args.configfile}: not YAML: {said}") from None
+    planned = config.load(args.configfile)
     served = {
-        name: entry for name, entry in config["models"].items() if entry["engine"] == "openai"
+        name: copy.deepcopy(entry)
+        for name, entry in planned["models"].items()
+        if entry["engine"] == "openai"
     }
-    planned = copy.deepcopy(config)
     for entry in planned["models"].values():
         if entry["engine"] == "openai" and servers.is_paid(entry):
             entry.setdefault("max_cost_usd", 0)  # the limit is what this command helps to choose
-    grid = Grid(planned, yaml.safe_load(weights.LOCK.read_text(encoding="utf-8")))
+    grid = Grid(planned, records.read_yaml(weights.LOCK))
     runs = sorted({point.run for point in grid.points if point.run.model in served})
     paid = [run for run in runs if servers.is_paid(served[run.model])]
     if free := sorted({run.model for run in runs} - {run.model for run in paid}):

@@ -7,7 +7,6 @@ line, ``{}`` in each; ``templated``: what goes into them, ``names``, ``answers``
 """
 
 import argparse
-import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,12 +34,11 @@ def templates(name: str) -> list[str]:
             "clip-7": module.SIMPLE_IMAGENET_TEMPLATES,
         }[name]
         return [function("{}") for function in functions]
-    try:
-        lines = Path(name).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+    if not Path(name).is_file():
         raise LabelwiseError(
             f"mappers: templates {name!r} is none of none, clip-80, clip-7, nor a text file"
-        ) from None
+        )
+    lines = records.read_text(name).splitlines()
     found = [line.strip() for line in lines if line.strip()]
     for line in found:
         if line.count("{}") != 1:
@@ -89,18 +87,17 @@ def write(path: str | Path, names: Sequence[str], embeddings: "np.ndarray") -> N
     """Write embeddings by class id, with the names, as npz with deterministic bytes."""
     import numpy as np
 
-    buffer = io.BytesIO()
-    np.savez(buffer, name=np.asarray(names), embedding=embeddings.astype(np.float32))
-    with records.atomic(path, "wb") as file:
-        file.write(buffer.getvalue())
+    from labelwise import arrays
+
+    arrays.write(path, name=np.asarray(names), embedding=embeddings.astype(np.float32))
 
 
 def load(path: str | Path) -> "tuple[list[str], np.ndarray]":
     """Names and embeddings [classes, d] of a file of ``write``."""
-    import numpy as np
+    from labelwise import arrays
 
-    with np.load(path, allow_pickle=False) as file:
-        return file["name"].tolist(), file["embedding"]
+    found = arrays.read(path, "name", "embedding")
+    return found["name"].tolist(), found["embedding"]
 
 
 def read(path: str | Path, classes: int) -> "np.ndarray":

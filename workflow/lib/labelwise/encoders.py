@@ -142,6 +142,7 @@ def _sentence_transformers(spec: Mapping[str, Any]) -> Encode:
     model = SentenceTransformer(
         str(weights.folder(spec)),
         local_files_only=True,
+        trust_remote_code=False,
         model_kwargs={"use_safetensors": True},
     )
 

@@ -11,6 +11,11 @@ class LabelwiseError(ValueError):
     """Bad input: the message names the file, the key and the fix, in one line."""
 
 
+def brief(error: BaseException, most: int = 300) -> str:
+    """What an error says, on one line of at most ``most`` characters; else its kind."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 def cli(main: Callable[..., None]) -> Callable[..., None]:
     """Wrap a command: bad input, or a file that cannot be read or written, ends it with one line.
 
@@ -38,9 +43,8 @@ def cli(main: Callable[..., None]) -> Callable[..., None]:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise SystemExit(141) from None
             file = error.filename2 or error.filename
-            text = f"{file}: {error.strerror}" if file and error.strerror else str(error)
-            text = " ".join(text.split()) or type(error).__name__
-            print(f"error: {text}", file=sys.stderr, flush=True)
+            said = f"{file}: {error.strerror}" if file and error.strerror else brief(error)
+            print(f"error: {' '.join(said.split())}", file=sys.stderr, flush=True)
             raise SystemExit(1) from None
 
     return run

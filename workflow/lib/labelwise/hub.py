@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from labelwise.errors import LabelwiseError
+from labelwise.errors import LabelwiseError, brief
 
 FILE = re.compile(r"hub:([^@]+)@([0-9a-f]{40})/(.+)")
 
@@ -44,18 +44,18 @@ def fetch(spec: Mapping[str, Any], where: str) -> list[str]:
             )
         )
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        status = _status(error) or _status(error.__cause__)
-        if status in (401, 403):
+        code = status(error) or status(error.__cause__)
+        if code in (401, 403):
             raise LabelwiseError(
-                f"{where}: {dataset} is gated, private or misspelt (HTTP {status}): accept its"
+                f"{where}: {dataset} is gated, private or misspelt (HTTP {code}): accept its"
                 f" terms at {page} and set HF_TOKEN to a token of that account"
             ) from None
-        if status:
+        if code:
             raise LabelwiseError(
-                f"{where}: {page} at revision {revision} gives HTTP {status}; check `dataset` and"
+                f"{where}: {page} at revision {revision} gives HTTP {code}; check `dataset` and"
                 " `revision`, or try again later"
             ) from None
-        why = "" if isinstance(error, LocalEntryNotFoundError) else f" ({_line(error)})"
+        why = "" if isinstance(error, LocalEntryNotFoundError) else f" ({brief(error)})"
         include = " ".join(f"--include '{pattern}'" for pattern in patterns)
         raise LabelwiseError(
             f"{where}: {dataset} at revision {revision} is not whole in the cache and the hub is"
@@ -82,9 +82,12 @@ def path(file: str) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    dataset, revision, name = FILE.fullmatch(file).groups()
+    found = FILE.fullmatch(file)
+    if found is None:
+        raise LabelwiseError(f"{file}: not of the form hub:OWNER/NAME@COMMIT/PATH")
+    dataset, revision, name = found.groups()
     try:
-        found = hf_hub_download(
+        place = hf_hub_download(
             dataset, name, repo_type="dataset", revision=revision, local_files_only=True
         )
     except LocalEntryNotFoundError:
@@ -92,7 +95,7 @@ def path(file: str) -> Path:
             f"{file}: not in the cache of the hub; fetch it with `hf download {dataset} {name}"
             f" --repo-type dataset --revision {revision}` (HF_HOME says where to)"
         ) from None
-    return Path(found)
+    return Path(place)
 
 
 def _patterns(spec: Mapping[str, Any]) -> list[str]:
@@ -109,9 +112,6 @@ def _chosen(name: str, spec: Mapping[str, Any]) -> bool:
     return name.endswith((".parquet", ".tar")) and re.search(word, name) is not None
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _status(error: BaseException | None) -> int | None:
+def status(error: BaseException | None) -> int | None:
+    """The HTTP status that an error of the hub came with, if any."""
     return getattr(getattr(error, "response", None), "status_code", None)

@@ -21,12 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 from labelwise import hub, shards, weights
 from labelwise.draw import key
-from labelwise.errors import LabelwiseError, cli
+from labelwise.errors import LabelwiseError, brief, cli
 from labelwise.progress import progress
-from labelwise.records import IMAGES, SUFFIXES, ids, image_id, read_csv, write_csv
+from labelwise.records import IMAGES, SUFFIXES, ids, image_id, read_csv, read_text, write_csv
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
+"""What Pillow may open. Others run programs (EPS starts Ghostscript) or are no pictures."""
 
 PIXELS = 200_000_000
 """Most pixels of one image (600 MB as RGB): above any camera, below what a hostile file claims."""
@@ -85,7 +88,7 @@ def decode(data: bytes, file: str) -> "Image":
     if not data:
         raise LabelwiseError(f"{file}: unreadable image: the file is empty")
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             if width * height > PIXELS:
                 raise LabelwiseError(
@@ -108,10 +111,11 @@ def decode(data: bytes, file: str) -> "Image":
     except LabelwiseError:
         raise
     except UnidentifiedImageError:
-        raise LabelwiseError(f"{file}: unreadable image: no format that Pillow knows") from None
+        raise LabelwiseError(
+            f"{file}: unreadable image: no format that is read ({', '.join(FORMATS)})"
+        ) from None
     except Exception as error:  # decoders of hostile bytes raise anything
-        why = " ".join(str(error).split()) or type(error).__name__
-        raise LabelwiseError(f"{file}: unreadable image: {why[:200]}") from None
+        raise LabelwiseError(f"{file}: unreadable image: {brief(error, 200)}") from None
 
 
 def describe(item: tuple[str, str]) -> dict[str, Any]:
@@ -148,14 +152,14 @@ def in_workers(function: Callable, items: Sequence, what: str) -> Iterable:
 def find(name: str, spec: Mapping[str, Any]) -> dict[str, str]:
     """Image id to file, of one entry of ``images`` in the configuration, sorted by id.
 
-    Sources: ``demo`` and ``csv`` (a table with columns image,file; a file is given from the folder
-    of the table), ``folder`` (flat or one folder a class, searched to any depth; an image's id is
-    its file name without suffix), ``shards`` (WebDataset or parquet files of a folder) and ``hub``
-    (those of a data set on the Hugging Face hub, which are fetched).
+    Sources: ``demo`` and ``csv`` (a table with columns image,file; files lie in ``folder``, which
+    is that of the table unless it is given), ``folder`` (flat or one folder a class, searched to
+    any depth; an image's id is its file name without suffix), ``shards`` (WebDataset or parquet
+    files of a folder) and ``hub`` (those of a data set on the Hugging Face hub, which are fetched).
 
     Raises:
-        LabelwiseError: no such folder, nothing in it, a shard that cannot be read, no access to the
-            hub, or an id that two files bear.
+        LabelwiseError: no such folder, nothing in it, a file outside it, a shard that cannot be
+            read, no access to the hub, or an id that two files bear.
     """
     where, hint = f"images: {name}", "rename one"
     if spec["source"] in ("folder", "shards") and not Path(spec["folder"]).is_dir():
@@ -183,8 +187,9 @@ def find(name: str, spec: Mapping[str, Any]) -> dict[str, str]:
             )
     else:
         table = Path(spec.get("file", DEMO) if spec["source"] == "demo" else spec["file"])
+        root = Path(spec.get("folder", table.parent))
         pairs = [
-            (row["image"], _listed(row["file"], table))
+            (row["image"], _listed(row["file"] or "", root, f"{table}: image '{row['image']}'"))
             for row in read_csv(table, ("image", "file"))
         ]
         if not pairs:
@@ -203,13 +208,18 @@ def find(name: str, spec: Mapping[str, Any]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _listed(file: str, table: Path) -> str:
-    """A file as a table lists it: absolute, inside fetched weights, or beside the table."""
-    if file.startswith("foolbox/"):
-        return f"weights:foolbox/{file}"
-    if file.startswith("weights:") or Path(file).is_absolute():
-        return file
-    return (table.parent / file).as_posix()
+def _listed(file: str, root: Path, where: str) -> str:
+    """A file as a table lists it: inside fetched weights, or inside the folder of the set."""
+    packed = file.startswith(("foolbox/", "weights:"))
+    inside = packed or Path(os.path.abspath(root / file)).is_relative_to(os.path.abspath(root))
+    if not inside or ".." in Path(file).parts:
+        raise LabelwiseError(
+            f"{where}: {file} is outside {root}; set `folder` of the image set to the folder that"
+            " holds all of its files"
+        )
+    if packed:
+        return f"weights:foolbox/{file}" if file.startswith("foolbox/") else file
+    return (root / file).as_posix()
 
 
 def choose(
@@ -254,12 +264,8 @@ def class_list(spec: Mapping[str, Any]) -> set[int] | None:
     given = spec.get("classes")
     if not isinstance(given, str):
         return None if given is None else set(given)
-    try:
-        lines = Path(given).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise LabelwiseError(f"{given}: {error.strerror} (images: classes)") from None
     found = set()
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(given).splitlines(), 1):
         text = line.partition("#")[0].strip()
         if text and not (text.isascii() and text.isdigit()):
             raise LabelwiseError(f"{given}: line {number}: {text!r} is no class id")

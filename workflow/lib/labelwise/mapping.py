@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 from labelwise import classnames, gpu, likelihood, prompts, records
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
-from labelwise.parsing import parse, unwrapped
+from labelwise.parsing import parse
+from labelwise.wording import unwrapped
 
 if TYPE_CHECKING:
     import numpy as np

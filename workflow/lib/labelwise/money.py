@@ -59,7 +59,7 @@ def size(file: str | Path) -> tuple[int, int]:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(images.data(file))) as image:
+        with Image.open(io.BytesIO(images.data(file)), formats=images.FORMATS) as image:
             return image.size
     except OSError as error:
         raise LabelwiseError(f"{file}: unreadable image: {error}") from None

@@ -25,14 +25,8 @@
 - an id is a whole number of the list ("207", "id 207"), also followed by its own name ("207: Golden
   Retriever"); a name is not an answer to a question for ids;
 - a letter may have punctuation or words around it ("(B)", "The answer is B."). Two options, or a
-  letter beside another option's name, are a ``parse_error``; "A" before a word is an article;
-- a letter that is denied is a ``parse_error``, never a choice: a word of denial (``DENIALS``:
-  "not", "n't", "neither", "rule out", "wrong"; options' names aside) in the letter's clause, or a
-  verdict right after it ("A. Incorrect."). A clause ends at a full stop, an exclamation mark, a
-  semicolon, a line's end, ", but", ", so", and at "because" after the letter; not at a comma, a
-  colon or a question mark. Only a text that is the bare letter, and a stated answer ("the answer is
-  B", "Answer: B") that no denial comes before in its clause, are free of this. Option names are
-  never looked for amid words: "not a goldfish" is no answer by name;
+  letter beside another option's name, are a ``parse_error``, and so is a letter that is denied:
+  see ``labelwise.wording``;
 - ``all`` protocols take any number of classes, also none; unknown ones beside known ones are left
   out. A whole text may be one JSON array, also in a code fence. Parts stand on lines of their own
   or between semicolons, ids also between commas or white space. List markers before a part
@@ -48,7 +42,6 @@
 """
 
 import argparse
-import bisect
 import json
 import re
 import string
@@ -60,53 +53,9 @@ from typing import Any
 from labelwise import classnames
 from labelwise.classnames import Names, normal
 from labelwise.errors import LabelwiseError, cli
-from labelwise.records import dump_line
+from labelwise.records import dump_line, read_yaml
+from labelwise.wording import denied, letters, refuses, says, unwrapped
 
-REFUSALS = (
-    r"((i'?m|i am|we are|we're) )?(very |so |really )?sorry\b",
-    r"(i'?m|i am|we are|we're) (afraid|unable|not able|not sure|not certain|unsure|uncertain)\b",
-    r"(i|we) (really |honestly |just |simply )?(do not|don'?t|can ?not|can'?t|could not|couldn'?t|"
-    r"won'?t|will not|would not|wouldn'?t)\b",
-    r"(as|being) an? (ai|artificial|language model|large language model)\b",
-    r"(it is |it'?s )?(impossible|not possible|difficult|hard) to (tell|say|see|determine|identify|"
-    r"classify|recogni[sz]e)\b",
-    r"(can ?not|can'?t|could not|couldn'?t|unable to|not able to) (be )?(tell|say|see|answer|help|"
-    r"assist|provide|determined?|identify|identified|classify|classified|recogni[sz]ed?)\b",
-    r"(the|this) (\w+ )?(image|picture|photo|object|subject)"
-    r"( in (the|this) (image|picture|photo))? ((is|appears|seems) (too )?(unclear|unknown|"
-    r"unidentifiable|not clear|not identifiable|blurry to|dark to|small to)|"
-    r"(can ?not|can'?t|could not|couldn'?t) be)\b",
-    r"(unknown|unidentified|unidentifiable|unclassifiable|unsure|uncertain|undetermined|"
-    r"indeterminate|not sure|no idea|no answer|not applicable|n/?a|none|nothing|null|not found|"
-    r"unclear)$",
-    r"(unknown|unidentified|unidentifiable) (object|class|image|subject|item)$",
-    r"none of (the|these|those|them)\b",
-    r"(there is )?no (matching|suitable|applicable|appropriate|such|relevant|clear|identifiable|"
-    r"recogni[sz]able) (class|classes|name|label|option|match|object|subject|category)\b",
-    r"not (in|on) (the|this) list\b",
-)
-"""What an abstention starts with (after lower-casing and unwrapping); a ``$`` ends it there."""
-
-DENIALS = (
-    r"(?:not|never|neither|nor|none|no|nope|non|nothing|nobody|without|cannot|n't)",
-    r"(?:don|doesn|didn|isn|aren|wasn|weren|can|couldn|won|wouldn|shouldn|hasn|haven)t",
-    r"(?:rul(?:e|es|ed|ing) (?:it |this |that |them )?out|eliminat\w*|exclu\w*|reject\w*|"
-    r"dismiss\w*|discard\w*|discount\w*|except\w*|den(?:y|ies|ied|ying)|doubt\w*|disagree\w*|lacks?|fails?)",
-    r"(?:(?:in|un)correct\w*|wrong\w*|mistaken\w*|inaccurate\w*|invalid\w*|false\w*|untrue|"
-    r"impossible|improbable|unlikely|implausible|least|worst|hardly|unsuitable|inappropriate)",
-    r"(?:(?:rather|other) than|instead of|far from|apart from|aside from|"
-    r"(?:anything|everything|any|all|any one|every one) but)",
-)
-"""Words that deny, lower-cased: a letter in the same clause is not taken for the answer."""
-
-LAYERS = 8
-"""At most so many layers of wrapping are taken off."""
-
-NEAR = 200
-"""Characters after a letter that can tell whether it is an article: more than the longest name."""
-
-_REFUSAL = re.compile("|".join(f"(?:{pattern})" for pattern in REFUSALS))
-_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "*": "*", "_": "_"}
 _NUMBERED = re.compile(
     r"^(?:[-*•]\s+)?[\"'“(\[*#]*(?:(?:image|img|picture|photo)[\s_#]*)?[\"'“]?(\d{1,6})"
     r"(?:[\"'”*]*[)\]:=]|[\"'”*]*\.(?!\d)|\s+[-–—](?=\s))[:*]*\s*(.*)$",
@@ -115,28 +64,6 @@ _NUMBERED = re.compile(
 _KEY = re.compile(r"^\s*(?:(?:image|img|picture|photo)[\s_#]*)?(\d{1,6})[.:)]?\s*$", re.IGNORECASE)
 _OBJECT = re.compile(r"\{\s*[\"}]")
 _MEMBER = re.compile(r'[{,]\s*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
-_SPACE = re.compile(r"\s*")
-_DENIAL = re.compile(
-    rf"(?:(?<![a-z0-9])|(?<=[a-z])(?=n't))(?:{'|'.join(DENIALS)})(?![a-z0-9])|≠|!=|~~|¬|[✗✘❌]"
-)
-_VERDICT = re.compile(
-    r"\W*(?:(?:no|nope|wrong|incorrect|false|untrue|impossible|[✗✘❌])(?!\w)"
-    r"|not(?=\W*$| (?:it|this|that|so|right|correct|true|possible|likely|sure|"
-    r"the (?:right|correct|answer|one))\b)"
-    r"|i (?:do not|don't|doubt)\b"
-    r"|(?:it|this|that|which)\b(?=.{0,40}\b(?:wrong|incorrect|false|impossible|excluded)\b"
-    r"|.{0,40}(?:\bnot|n't|\bcannot)\b.{0,40}"
-    r"(?:\b(?:right|correct|true|answer|possible|match\w*|fits?|one)\b|\bit\W*$)))"
-)
-_CLAUSE_END = re.compile(
-    r"\.(?=\s+[^a-z\s]|\s*$)|[!;\n]|,\s*(?:but|(?:and |but )?(?:so|therefore|thus|hence))\b",
-)
-_REASON = re.compile(r"\b(?:because|since)\b", re.IGNORECASE)
-_STATED = re.compile(
-    r"\b(?:answer|option|choice|letter)(?P<is> is)?(?P<colon>[\s:=]*)(?:\*\*\s*)?[(\[\"'*]*"
-    r"(?P<letter>[a-z])(?=\W*$|[).:,;\]])",
-    re.IGNORECASE,
-)
 _MARKER = re.compile(
     r"^\s*(?:[-*•‣▪◦–—+]\s+|[*_]*[(\[]?(?P<number>\d{1,4})(?:[.)\]:]+(?!\d)|\s+[-–—]\s)[*_]*\s*)"
 )
@@ -291,31 +218,12 @@ def _complete_members(text: str) -> _Members:
             value, end = _DECODER.raw_decode(text, match.end())
         except (ValueError, RecursionError):
             break
-        end = _SPACE.match(text, end).end()
+        end += len(text[end:]) - len(text[end:].lstrip())
         if text[end : end + 1] not in (",", "}"):
             break
         members.append((key, value))
         at = end
     return members
-
-
-def refuses(text: str) -> bool:
-    """Whether a text starts by saying that it does not answer."""
-    plain = normal(text.replace("’", "'"))
-    return any(_REFUSAL.match(form) for form in unwrapped(plain))
-
-
-def unwrapped(text: str) -> list[str]:
-    """The text with no, then ever more of its harmless wrapping taken off."""
-    forms = []
-    text = " ".join(text.split())
-    while text not in forms and len(forms) < LAYERS:
-        forms.append(text)
-        if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
-            text = text[1:-1].strip()
-        elif text.endswith(".") and not text.endswith(".."):
-            text = text[:-1].rstrip()
-    return forms
 
 
 def _read(
@@ -424,13 +332,13 @@ def _listed(text: str, n: int, header: dict, request: dict, names: Names) -> lis
     if len(pieces) == 1 or _find(text, n, header, request, names):
         return [text]
     longest = max(name.count(",") for name in names.names) + 1
-    ways: list[list[list[str]]] = [[[]]]  # at most two readings of the first 0, 1, 2, ... pieces
+    ways = [[(0, "")]]  # readings of the first 0, 1, 2, ... pieces: where the last one starts, it
     for end in range(1, len(pieces) + 1):
-        readings = []
+        readings: list[tuple[int, str]] = []
         for start in range(max(0, end - longest), end):
             part = ",".join(pieces[start:end])
             if ways[start] and _find(part, n, header, request, names):
-                readings += [(start, part)]
+                readings.append((start, part))
         ways.append(readings)
         if not any(ways[-longest:]):
             return [text]
@@ -486,102 +394,27 @@ def _by_id(text: str, names: Names) -> tuple[int, ...]:
 def _letter(image: str, n: int, text: str, cut: bool, request: dict) -> Answer:
     """The option that a text names by letter."""
     options = {option["letter"]: option for option in request["options"]}
-    letters = _letters(text, options)
-    if len(letters) == 1:
-        letter = letters.pop()
-        if _denied(text, letter, options):
+    found = letters(text, options)
+    if len(found) == 1:
+        letter = found.pop()
+        if denied(text, letter, options):
             return Answer(image, n, "parse_error", text)
         chosen = options[letter]
         others = {normal(o["name"]) for o in options.values()} - {normal(chosen["name"])}
         said = normal(text)
-        if not _says(said, normal(chosen["name"])) and any(_says(said, name) for name in others):
+        if not says(said, normal(chosen["name"])) and any(says(said, name) for name in others):
             return Answer(image, n, "parse_error", text)
         return Answer(image, n, "ok", text, (chosen["class"],))
-    if letters:
+    if found:
         return Answer(image, n, "parse_error", text)
     if cut:
         return Answer(image, n, "truncated", text)
     return Answer(image, n, "abstain" if refuses(text) else "out_of_list", text)
 
 
-def _says(text: str, name: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
-
-
-def _letters(text: str, options: dict[str, dict]) -> set[str]:
-    """Letters of options that a text mentions as letters."""
-    if letter := _bare(text, options):
-        return {letter}
-    stated_only = refuses(text)
-    return {
-        letter for letter, _, how in _mentions(text, options) if how != "said" or not stated_only
-    }
-
-
-def _bare(text: str, options: dict[str, dict]) -> str:
-    """The option's letter that a whole text is, or ''."""
-    bare = unwrapped(text)[-1].strip("()[]<>{}.,:;!*\"' ").upper()
-    return bare if bare in options else ""
-
-
-def _mentions(text: str, options: dict[str, dict]) -> Iterable[tuple[str, int, str]]:
-    """Options' letters in a text, where they stand, and how: said, named ("option B") or stated."""
-    for match in _STATED.finditer(text):
-        if match["letter"].upper() in options:
-            plain = not match["is"] and not match["colon"].strip()
-            yield match["letter"].upper(), match.start("letter"), "named" if plain else "stated"
-    if (low := re.match(r"^\W*([a-z])[).:\]]", text)) and low[1].upper() in options:
-        yield low[1].upper(), low.start(1), "said"
-    for match in re.finditer(r"(?<![\w'’])([A-Z])(?![\w'’])", text):
-        letter, rest = match[1], text[match.end() : match.end() + NEAR]
-        if letter not in options:
-            continue
-        article = letter in "AI" and re.match(r"[^\S\n]+(?!(or|and|is|because|since|as)\b)\w", rest)
-        if not article or normal(rest).startswith(normal(options[letter]["name"])):
-            yield letter, match.start(), "said"
-
-
-def _denied(text: str, letter: str, options: dict[str, dict]) -> bool:
-    """Whether a clause with this letter denies it, or anything: what it says is not guessed."""
-    if _bare(text, options):
-        return False
-    text = re.sub(r"[’‘ʼ′`]", "'", text).replace("_", " ")
-    text = re.sub(r":[*\s]*\n", ": ", text)
-    if not _DENIAL.search(text.lower()):
-        return False
-    named = sorted((o["name"] for o in options.values()), key=len, reverse=True)
-    any_name = re.compile("|".join(map(re.escape, named)), re.IGNORECASE)
-    own_name = re.compile(r"\W{0,9}" + re.escape(options[letter]["name"]), re.IGNORECASE)
-    ends = [(match.start(), match.end()) for match in _CLAUSE_END.finditer(text)]
-    starts = [0] + [end for _, end in ends]
-    seen = set()
-    for found, at, how in _mentions(text, options):
-        k = bisect.bisect_right(starts, at) - 1
-        if found != letter or k in seen:
-            continue
-        seen.add(k)
-        before = any_name.sub(" ", text[starts[k] : at]).lower()
-        name = own_name.match(text, at + 1)
-        past = max(at + 1, name.end() if name else 0)
-        last = next((e for e in ends[k : k + LAYERS] if e[0] >= past), (len(text), len(text)))
-        after = text[at + 1 : last[0]]
-        if reason := _REASON.search(after):
-            after = after[: reason.start()]
-        after = any_name.sub(" ", after).lower()
-        following = text[last[1] : last[1] + NEAR].split("\n\n")[0]
-        following = re.split(r"[.!;]\s", following.lower())[0]
-        if _DENIAL.search(before) or _VERDICT.match(after) or _VERDICT.match(following):
-            return True
-        if how != "stated" and _DENIAL.search(after):
-            return True
-    return False
-
-
 @cli
 def main(argv: Sequence[str] | None = None) -> None:
     """Read raw answers (one JSON string a line) and print each one's outcomes as a JSON line."""
-    import yaml
-
     from labelwise import requests
 
     parser = argparse.ArgumentParser(prog="python -m labelwise.parsing", description=main.__doc__)
@@ -592,16 +425,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--relaxed", action="store_true", help="the laxer match")
     parser.add_argument("--config", default="config/config.yaml")
     args = parser.parse_args(argv)
-    try:
-        with open(args.config, encoding="utf-8") as file:
-            config = yaml.safe_load(file)
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise LabelwiseError(f"{args.config}: no such file") from None
-        raise LabelwiseError(f"{args.config}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LabelwiseError(f"{args.config}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(config, dict) or not isinstance(config.get("protocols"), dict):
+    config = read_yaml(args.config)
+    if not isinstance(config.get("protocols"), dict):
         raise LabelwiseError(f"{args.config}: protocols: is missing")
     protocols = config["protocols"]
     if args.protocol not in protocols:

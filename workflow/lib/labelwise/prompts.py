@@ -95,6 +95,7 @@ def load(path: str | Path) -> dict[str, Any]:
     """Compiled templates of a prompt file, by key; a key that is left out is ''."""
     import jinja2
     import yaml
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     try:
         texts = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -109,7 +110,7 @@ def load(path: str | Path) -> dict[str, Any]:
             raise LabelwiseError(f"{path}: unknown key {key!r}; known: {', '.join(KEYS)}")
         if not isinstance(text, str):
             raise LabelwiseError(f"{path}: {key}: must be text; quote it")
-    environment = jinja2.Environment(
+    environment = ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

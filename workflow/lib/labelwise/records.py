@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from labelwise.errors import LabelwiseError
+from labelwise.errors import LabelwiseError, brief
 
 CATEGORIES = ("A", "S", "S+", "S-", "M", "M+", "M-", "N")
 """The paper's Table 1: all, single, multilabel, none; +/- = the original label is in the set."""
@@ -60,6 +60,9 @@ PREDICTIONS = (
 )
 CONFUSIONS = ("labelled", "predicted", "count", "weight")
 
+Row = dict[Any, Any]
+"""Cells of a row by heading: text, None where there is none, a list under None beyond them."""
+
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What a disk that takes no more says; the error of such a write names no file."""
 
@@ -70,7 +73,7 @@ def atomic(path: str | Path, mode: str = "w") -> Iterator[Any]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:
         with os.fdopen(handle, mode, **text) as file:
             yield file
@@ -110,6 +113,23 @@ def read_json(path: str | Path) -> Any:
         raise LabelwiseError(f"{path}: not JSON: {error}") from None
 
 
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read one YAML file of sections by name; an empty one has none."""
+    import yaml
+
+    try:
+        value = yaml.safe_load(read_text(path))
+    except RecursionError:
+        raise LabelwiseError(f"{path}: YAML nested too deep") from None
+    except (yaml.YAMLError, ValueError) as error:
+        if isinstance(error, LabelwiseError):
+            raise
+        raise LabelwiseError(f"{path}: not YAML: {brief(error)}") from None
+    if not isinstance(value, dict | None):
+        raise LabelwiseError(f"{path}: not a configuration: {type(value).__name__}, no sections")
+    return value or {}
+
+
 def read_text(path: str | Path) -> str:
     """Read one text file in UTF-8, with or without its mark; line ends become unix ones."""
     with _reading(path):
@@ -124,21 +144,17 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[s
         writer.writerows(rows)
 
 
-def read_csv(path: str | Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
+def read_csv(path: str | Path, columns: Sequence[str] = ()) -> list[Row]:
     """Read rows as dicts of strings; a missing file or column is an error that names it."""
     return [row for _, row in csv_lines(path, columns)]
 
 
-def csv_lines(
-    path: str | Path, columns: Sequence[str] = ()
-) -> list[tuple[int, dict[str | None, Any]]]:
+def csv_lines(path: str | Path, columns: Sequence[str] = ()) -> list[tuple[int, Row]]:
     """Read rows as ``stream_csv`` does, all at once."""
     return list(stream_csv(path, columns))
 
 
-def stream_csv(
-    path: str | Path, columns: Sequence[str] = ()
-) -> Iterator[tuple[int, dict[str | None, Any]]]:
+def stream_csv(path: str | Path, columns: Sequence[str] = ()) -> Iterator[tuple[int, Row]]:
     """Yield rows as dicts of strings, each with the number of its first line.
 
     A row with more cells than headings has the rest under None; one with fewer has None in them.
@@ -163,7 +179,7 @@ def stream_csv(
             raise LabelwiseError(f"{path}: line {first}: two columns are named {', '.join(twice)}")
         n = len(headings)
         for number, cells in lines:
-            row = dict(itertools.zip_longest(headings, cells[:n]))
+            row: Row = dict(itertools.zip_longest(headings, cells[:n]))
             if len(cells) > n:
                 row[None] = cells[n:]
             yield number, row
@@ -198,7 +214,7 @@ def _reading(path: str | Path) -> Iterator[None]:
         raise LabelwiseError(f"{path}: not UTF-8 text: {error}") from None
 
 
-def one_line(where: str, row: Mapping[str | None, Any], but: Sequence[str] = ()) -> None:
+def one_line(where: str, row: Row, but: Sequence[str] = ()) -> None:
     """Raise where a cell holds a line break: nearly always a quote that was left open."""
     for column, cell in row.items():
         if isinstance(cell, str) and column not in but and ("\n" in cell or "\r" in cell):

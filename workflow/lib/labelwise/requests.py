@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from labelwise import arrays, classnames, distractors, draw, prompts, records, rules, variations
 from labelwise import candidates as offers
-from labelwise import classnames, distractors, draw, prompts, records, rules, variations
 from labelwise.errors import LabelwiseError, cli
 from labelwise.prompts import read as read  # the file's reader needs none of this module
 
@@ -204,8 +204,8 @@ def batches(
         images: image ids.
         size: images per prompt.
         order: ``sorted`` (by id), ``shuffled-sN``, or ``same-class-sN``: only images of one
-        original
-            class share a prompt, and these prompts are shuffled; '' (batches of one): as given.
+            original class share a prompt, and these prompts are shuffled; '' (batches of one): as
+            given.
         original: original labels, for ``same-class-sN``.
 
     Every sort key is drawn for one image, so adding or leaving out images reorders no others.
@@ -214,7 +214,8 @@ def batches(
         seed = int(match[1])
         ordered = sorted(images, key=lambda image: draw.key(seed, "image order", image))
     elif match := re.fullmatch(r"same-class-s(\d+)", order):
-        seed, groups = int(match[1]), {}
+        seed = int(match[1])
+        groups: dict[int, list[str]] = {}
         for image in sorted(images, key=lambda image: draw.key(seed, "image order", image)):
             groups.setdefault(label_of(original, image), []).append(image)
         prompts_of_one_class = [b for group in groups.values() for b in _cut(group, size)]
@@ -397,13 +398,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--config", default="config/config.yaml", help="for --show")
     args = parser.parse_args(argv)
     if args.show:
-        import yaml
-
-        try:
-            config = yaml.safe_load(Path(args.config).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise LabelwiseError(f"{args.config}: no such file") from None
-        print(show(*args.show, config))
+        print(show(*args.show, records.read_yaml(args.config)))
         return
     missing = [k for k in ("protocol", "spec", "images", "classes", "out") if not getattr(args, k)]
     if missing:
@@ -438,10 +433,7 @@ def _ranking(spec: dict, confusions: str | None, embeddings: str | None) -> dist
         by = spec["distractors"].get("by", "count")
         return distractors.confusions(distractors.read_confusions(confusions), by)
     if source == "nearest" and embeddings:
-        import numpy as np
-
-        with np.load(embeddings) as file:
-            return distractors.nearest(file["embedding"])
+        return distractors.nearest(arrays.read(embeddings, "embedding")["embedding"])
     if source in ("confusions", "nearest"):
         option = {"confusions": "--confusions", "nearest": "--embeddings"}[source]
         raise LabelwiseError(f"protocols: distractors from {source}: give {option}")

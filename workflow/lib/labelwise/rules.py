@@ -30,6 +30,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from labelwise.errors import LabelwiseError
+from labelwise.records import read_text
 
 OPTIONS = {
     "void": ("correct", "exclude", "wrong"),
@@ -83,14 +84,9 @@ def read_pairs(source: str | Path) -> Pairs:
     if source == "none":
         return frozenset()
     path = PAPER_PAIRS if source == "paper" else Path(source)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError:
-        raise LabelwiseError(
-            f"equivalents: {source} is neither paper, none, dataset nor a file that can be read"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise LabelwiseError(f"equivalents: {source}: not UTF-8 text: {error}") from None
+    if not path.is_file():
+        raise LabelwiseError(f"equivalents: {source} is neither paper, none, dataset nor a file")
+    text = read_text(path)
     groups = _json_groups(path, text) if path.suffix == ".json" else _csv_groups(path, text)
     pairs = set()
     for where, group in groups:

@@ -48,7 +48,7 @@ Run = Mapping[str, Answer]
 UNASKED = Answer(())
 
 
-def admissible(labels: Sequence[Iterable[int]], pairs: Pairs, n_classes: int) -> np.ndarray:
+def admissible(labels: Sequence[Sequence[int]], pairs: Pairs, n_classes: int) -> np.ndarray:
     """Which classes are right for each image: its labels and what is paired with them (Eq. 1).
 
     Args:
@@ -69,7 +69,7 @@ def admissible(labels: Sequence[Iterable[int]], pairs: Pairs, n_classes: int) ->
     return plain
 
 
-def hits(admitted: np.ndarray, answers: Sequence[Iterable[int]]) -> np.ndarray:
+def hits(admitted: np.ndarray, answers: Sequence[Sequence[int]]) -> np.ndarray:
     """Whether any class of each answer is admitted; ids that no label has are simply wrong.
 
     Args:
@@ -87,7 +87,7 @@ def hits(admitted: np.ndarray, answers: Sequence[Iterable[int]]) -> np.ndarray:
     return right
 
 
-def _flat(lists: Sequence[Iterable[int]]) -> tuple[np.ndarray, np.ndarray]:
+def _flat(lists: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     sizes = np.fromiter(map(len, lists), dtype=np.int64, count=len(lists))
     try:
         ids = np.fromiter(chain.from_iterable(lists), dtype=np.int64, count=int(sizes.sum()))
@@ -136,21 +136,20 @@ class Key:
             pairs: its equivalent classes.
             images: the image set; None takes all images that have a label row.
         """
-        self.rules, self.left_out = rules, Counter()
-        self.known, self.images = set(), []
+        self.rules = rules
+        self.left_out: Counter[str] = Counter()
+        self.known: set[str] = set()
+        self.images: list[str] = []
         found: list[Label] = []
         for image in labels if images is None else images:
             self.known.add(image)
             label = labels.get(image)
-            void = label is not None and label.void(rules.uncertain)
             if label is None:
-                reason = "no_label"
+                self.left_out["no_label"] += 1
             elif original is not None and image not in original:
-                reason = "no_original"
-            else:
-                reason = "void" if void and rules.void == "exclude" else ""
-            if reason:
-                self.left_out[reason] += 1
+                self.left_out["no_original"] += 1
+            elif rules.void == "exclude" and label.void(rules.uncertain):
+                self.left_out["void"] += 1
             else:
                 self.images.append(image)
                 found.append(label)
@@ -170,11 +169,11 @@ class Key:
     ) -> dict[str, np.ndarray]:
         collapse = self.rules.sign == "equivalents"
         paired = set(chain.from_iterable(pairs)) if collapse else set()
-        sizes = [
+        counts = [
             distinct(ids, pairs) if len(ids) > 1 and not paired.isdisjoint(ids) else len(ids)
             for ids in sets
         ]
-        sizes = np.where(self.void, 0, np.array(sizes, dtype=int))
+        sizes = np.where(self.void, 0, np.array(counts, dtype=int))
         members = {"A": np.ones(len(sets), dtype=bool), "S": sizes == 1, "M": sizes > 1}
         members["N"] = self.void
         if first is not None:
@@ -326,12 +325,13 @@ def _gain_interval(
     if right.shape[1] == 0:
         return None
     if len(right) == 1:
-        table = [right & first, right & ~first, ~right & first, ~right & ~first]
-        return newcombe(*(int(cell.sum()) for cell in table), level)
+        both, only_right = int((right & first).sum()), int((right & ~first).sum())
+        only_first, neither = int((~right & first).sum()), int((~right & ~first).sum())
+        return newcombe(both, only_right, only_first, neither, level)
     return student(right.mean(axis=1) - first.mean(axis=1), level)
 
 
 if __name__ == "__main__":
-    from labelwise.foreign import main
+    from labelwise.score_foreign import main
 
     main()

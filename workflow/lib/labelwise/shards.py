@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from labelwise import hub
-from labelwise.errors import LabelwiseError
+from labelwise.errors import LabelwiseError, brief
 
 POINTER = re.compile(r"tar:(.+):(\d+):(\d+)|parquet:(.+):(\d+):(\d+):([^:]+)")
 MEMBER = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)")
@@ -217,7 +217,7 @@ def _classes(shard: str) -> dict[int, str | None]:
         text = None
         if label is not None:
             pointer = f"tar:{shard}:{label.offset_data}:{label.size}"
-            text = data(pointer).decode("utf-8", "replace")
+            text = (data(pointer) or b"").decode("utf-8", "replace")
         found |= {member.offset_data: text for member in members.values()}
     return found
 
@@ -246,8 +246,8 @@ def _parquet(shard: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for group in range(file.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
             names: list[Any] = [None] * rows
-            if ids or path:
-                table = _read(file, shard, group, ids or path)
+            if named := ids or path:
+                table = _read(file, shard, group, named)
                 names = table.column(0).to_pylist()
             for row, name in enumerate(names):
                 if ids:
@@ -268,7 +268,7 @@ def _opened(shard: str) -> Any:
     try:
         return ParquetFile(place(shard))
     except (OSError, pyarrow.ArrowException) as error:
-        why = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
+        why = getattr(error, "strerror", None) or brief(error, 200)
         raise LabelwiseError(f"{shard}: unreadable parquet file: {why}") from None
 
 
@@ -279,7 +279,7 @@ def _read(file: Any, shard: str, group: int, column: str) -> Any:
     try:
         return file.read_row_group(group, columns=[column], use_threads=False)
     except (OSError, IndexError, pyarrow.ArrowException) as error:
-        why = " ".join(str(error).split())[:200]
+        why = brief(error, 200)
         raise LabelwiseError(f"{shard}: unreadable parquet file: {why}") from None
 
 

@@ -7,8 +7,9 @@ files under ``results/``; nothing is computed again but the parse and the verdic
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from labelwise import classnames, labels, prompts, records, requests
+from labelwise import classnames, config, labels, prompts, records, requests
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
 from labelwise.parsing import parse
@@ -22,7 +23,7 @@ LINES = 12
 
 
 def screen(
-    image: str, run: str, mapper: str, label_set: str, config: dict, full: bool = False
+    image: str, run: str, mapper: str, label_set: str, known: dict[str, Any], full: bool = False
 ) -> Iterator[str]:
     """Lines about one image of one run.
 
@@ -31,7 +32,7 @@ def screen(
         run: ``images/model/protocol/batching``.
         mapper: name of a mapper.
         label_set: name of a label set.
-        config: the configuration.
+        known: the configuration.
         full: show the whole prompt, with its class list.
     """
     axes = run.strip("/").split("/")
@@ -39,8 +40,8 @@ def screen(
         raise LabelwiseError(f"--run {run}: must be IMAGES/MODEL/PROTOCOL/BATCHING")
     images, _, protocol, batching = axes
     for kind, name in (("images", images), ("labels", label_set)):
-        if name not in config[kind]:
-            raise LabelwiseError(f"{kind}: {name!r} is none of {', '.join(config[kind])}")
+        if name not in known[kind]:
+            raise LabelwiseError(f"{kind}: {name!r} is none of {', '.join(known[kind])}")
     results = Path("results")
     header, asked = prompts.read(results / "requests" / images / protocol / f"{batching}.jsonl")
     names = Names(classnames.read(results / "classes" / f"{header['classes']}.csv"))
@@ -60,7 +61,7 @@ def screen(
         left_out = f"    ... {len(question) - 2 * LINES} lines; --full shows them ..."
         question[LINES:-LINES] = [left_out]
     yield from question
-    key = _key(label_set, config["labels"][label_set], config["images"][images], image)
+    key = _key(label_set, known["labels"][label_set], known["images"][images], image)
     judged = key.judge([{image: run[image]} for run in read_predictions(predicted)])
     for number, request in enumerate(mine):
         response, row = said[request["request"]], rows[request["repeat"]]
@@ -79,15 +80,17 @@ def screen(
         yield f"class     {_named(records.ids(row['class']), names)} ({mapper}{how})"
         yield f"verdict   {_verdict(judged, request['repeat'], label_set, key.rules.void)}"
     yield "=== labels"
-    original = config["images"][images]["original"]
+    original = known["images"][images]["original"]
     for name in dict.fromkeys((original, label_set)):
         label = labels.read(results / "labels" / f"{name}.csv").get(image)
         yield f"{name}: {_named(label.ids, names) if label else 'no row'}"
 
 
 def _key(label_set: str, spec: dict, image_set: dict, image: str) -> Key:
-    files = [Path(f"results/labels/{name}.csv") for name in (label_set, image_set["original"])]
-    return Key(*map(labels.read, files), Rules.of(spec), labels.pairs_of(spec), [image])
+    corrected, original = (
+        labels.read(f"results/labels/{name}.csv") for name in (label_set, image_set["original"])
+    )
+    return Key(corrected, original, Rules.of(spec), labels.pairs_of(spec), [image])
 
 
 def _verdict(judged: Judged, repeat: int, label_set: str, void: str) -> str:
@@ -111,8 +114,6 @@ def _named(classes: Sequence[int], names: Names) -> str:
 @cli
 def main(argv: Sequence[str] | None = None) -> None:
     """Show one image's question, raw answer, parse, mapping and verdict."""
-    import yaml
-
     parser = argparse.ArgumentParser(prog="python -m labelwise.show", description=main.__doc__)
     parser.add_argument("image", help="image id")
     parser.add_argument("--run", required=True, metavar="IMAGES/MODEL/PROTOCOL/BATCHING")
@@ -121,11 +122,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--full", action="store_true", help="the whole prompt")
     parser.add_argument("--config", default="config/config.yaml")
     args = parser.parse_args(argv)
-    try:
-        config = yaml.safe_load(Path(args.config).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise LabelwiseError(f"{args.config}: no such file") from None
-    for line in screen(args.image, args.run, args.mapper, args.labels, config, args.full):
+    known = config.load(args.config)
+    for line in screen(args.image, args.run, args.mapper, args.labels, known, args.full):
         print(line)
 
 

@@ -25,7 +25,9 @@ def _file(module: str) -> Path | None:
 @cache
 def _imports(module: str) -> frozenset[str]:
     """Modules of ours that a module imports, at its top or inside functions."""
-    tree = ast.parse((LIB / _file(module)).read_text(encoding="utf-8"))
+    file = _file(module)
+    assert file is not None, module
+    tree = ast.parse((LIB / file).read_text(encoding="utf-8"))
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:

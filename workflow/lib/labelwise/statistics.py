@@ -22,7 +22,7 @@ RARE = 8
 """Up to this count, a pattern is cheaper to draw one by one than as a binomial number."""
 
 
-def wilson(correct: float, n: int, level: float = LEVEL) -> tuple[float, float]:
+def wilson(correct: float, n: float, level: float = LEVEL) -> tuple[float, float]:
     """Wilson's score interval of a proportion (one run); equals statsmodels' ``wilson``.
 
     Args:
@@ -48,11 +48,11 @@ def student(values: Sequence[float], level: float = LEVEL) -> tuple[float, float
     """
     from scipy.special import stdtrit
 
-    values = np.asarray(values, dtype=float)
-    if len(values) < 2:
+    runs = np.asarray(values, dtype=float)
+    if len(runs) < 2:
         raise ValueError("a Student-t interval needs at least two runs")
-    half = stdtrit(len(values) - 1, 0.5 + level / 2) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean() - half), float(values.mean() + half)
+    half = stdtrit(len(runs) - 1, 0.5 + level / 2) * runs.std(ddof=1) / np.sqrt(len(runs))
+    return float(runs.mean() - half), float(runs.mean() + half)
 
 
 def newcombe(
@@ -205,10 +205,10 @@ def ranks(values: Sequence[float], digits: int | None = 2) -> np.ndarray:
     """
     from scipy.stats import rankdata
 
-    values = np.asarray(values, dtype=float)
+    shown = np.asarray(values, dtype=float)
     if digits is not None:
-        values = np.round(values, digits)
-    return rankdata(-values, method="dense").astype(int)
+        shown = np.round(shown, digits)
+    return rankdata(-shown, method="dense").astype(int)
 
 
 def spearman(

@@ -26,10 +26,9 @@ from contextlib import redirect_stderr
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
-from labelwise.errors import LabelwiseError, cli
-from labelwise.records import read_json, write_json
+from labelwise import hub
+from labelwise.errors import LabelwiseError, brief, cli
+from labelwise.records import read_json, read_yaml, write_json
 
 LOCK = Path(__file__).resolve().parents[3] / "config" / "weights.lock.yaml"
 FORM = 2
@@ -48,7 +47,7 @@ def cache() -> Path:
 
 def locked(name: str, lock: Path = LOCK) -> dict[str, Any]:
     """The lock entry of one name; an unknown name is an error that lists the known ones."""
-    entries = yaml.safe_load(lock.read_text(encoding="utf-8"))
+    entries = read_yaml(lock)
     if name not in entries:
         raise LabelwiseError(f"{lock.name}: no weights '{name}'; it has {', '.join(entries)}")
     return entries[name]
@@ -295,9 +294,11 @@ def convert_gguf(source: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     place = {"gguf_file": source.name}
-    tokenizer = AutoTokenizer.from_pretrained(source.parent, **place)
+    tokenizer = AutoTokenizer.from_pretrained(source.parent, trust_remote_code=False, **place)
     with redirect_stderr(io.StringIO()):  # its progress bars cannot be turned off
-        read = AutoModelForCausalLM.from_pretrained(source.parent, dtype=torch.float32, **place)
+        read = AutoModelForCausalLM.from_pretrained(
+            source.parent, dtype=torch.float32, trust_remote_code=False, **place
+        )
     config = read.config
     del config.quantization_config
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
@@ -346,16 +347,16 @@ def _snapshot(spec: Mapping[str, str], name: str, offline: bool) -> tuple[Path, 
             f"weights '{name}': {where} is not in the cache and the hub is out of reach; {by_hand}"
         ) from None
     except HfHubHTTPError as error:
-        status = getattr(error.response, "status_code", None)
-        if status in (401, 403):
+        code = hub.status(error)
+        if code in (401, 403):
             raise LabelwiseError(
-                f"weights '{name}': {repo} is private, gated or misspelt (HTTP {status}): see"
+                f"weights '{name}': {repo} is private, gated or misspelt (HTTP {code}): see"
                 f" https://huggingface.co/{repo}, accept its terms and set HF_TOKEN"
             ) from None
-        raise LabelwiseError(f"weights '{name}': {where}: {_line(error)}") from None
+        raise LabelwiseError(f"weights '{name}': {where}: {brief(error)}") from None
     except OSError as error:
         raise LabelwiseError(
-            f"weights '{name}': cannot download {where} ({_line(error)}); {by_hand}"
+            f"weights '{name}': cannot download {where} ({brief(error)}); {by_hand}"
         ) from None
     names = _data(path)
     if not any(n.endswith(".safetensors") for n in names):
@@ -367,10 +368,6 @@ def _snapshot(spec: Mapping[str, str], name: str, offline: bool) -> tuple[Path, 
         return path, {}
     record = {"name": name, "hf": repo, "revision": revision}
     return path, record | {"files": [_file(path, n) for n in names]}
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 @cli

@@ -53,10 +53,13 @@ class Model:
         self.top, self.n_visual = spec.get("top", 3), spec.get("visual_tokens", 4)
         self.tensor_batch = spec.get("tensor_batch", TENSOR_BATCH)
         folder = weights.folder(spec["language"])
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self.dtype = spec.get("dtype", "float32")
         self.llm = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, self.dtype)
+            folder,
+            dtype=getattr(torch, self.dtype),
+            use_safetensors=True,
+            trust_remote_code=False,
         ).eval()
         self.generates = spec.get("decoding") == "generate"
         plain = spec.get("prefix") == "plain" or self.generates

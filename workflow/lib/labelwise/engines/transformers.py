@@ -211,11 +211,15 @@ class Model:
         self.cuda = torch.cuda.device_count()
         devices = {0: None, 1: {"": 0}}.get(self.cuda, "auto")
         try:
-            config = AutoConfig.from_pretrained(folder)
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             self._check(config)
-            self.processor = AutoProcessor.from_pretrained(folder)
+            self.processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
             self.model = AutoModelForImageTextToText.from_pretrained(
-                folder, dtype=getattr(torch, spec["dtype"]), device_map=devices
+                folder,
+                dtype=getattr(torch, spec["dtype"]),
+                device_map=devices,
+                use_safetensors=True,
+                trust_remote_code=False,
             ).eval()
         except LabelwiseError:
             raise

@@ -1,0 +1,33 @@
+"""Arrays in a file: ``.npz`` with deterministic bytes, written whole, never unpickled."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from labelwise import records
+from labelwise.errors import LabelwiseError, brief
+
+
+def write(path: str | Path, **arrays: np.ndarray) -> None:
+    """Write named arrays; equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    with records.atomic(path, "wb") as file:
+        file.write(buffer.getvalue())
+
+
+def read(path: str | Path, *names: str) -> dict[str, np.ndarray]:
+    """The named arrays of a file.
+
+    Raises:
+        LabelwiseError: no such file or array, a damaged file, or one that holds Python objects.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in names}
+    except FileNotFoundError:
+        raise LabelwiseError(f"{path}: no such file") from None
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise LabelwiseError(f"{path}: no file of {', '.join(names)}: {brief(error)}") from None
