@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import labelwise
 import pytest
 import yaml
 
@@ -60,10 +61,34 @@ def test_every_rule_names_an_environment():
             assert named and (ROOT / "envs" / f"{named.group(1)}.yaml").is_file(), rule[:40]
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "docs/servers.md", "docs/likelihood.md", "data/demo/README.md"]
-)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+PAGES += [*(ROOT / "docs").glob("*.md"), *(ROOT / "data/demo").rglob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_local_links_lead_somewhere(page):
-    path = ROOT / page
-    for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text()):
-        assert (path.parent / link).exists(), link
+    for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
+        assert (page.parent / link).exists(), link
+
+
+def test_version_and_date_agree_with_the_changes():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    latest = re.search(r"^## (\S+), (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert cited["version"] == labelwise.__version__ == latest[1]
+    assert cited["date-released"] == latest[2]
+
+
+def test_the_citation_has_what_version_1_2_of_the_format_requires():
+    """By hand; ``cffconvert --validate`` says the same where it is installed."""
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["cff-version"] == "1.2.0" and cited["type"] == "software"
+    known = {"cff-version", "message", "title", "abstract", "type", "authors", "version"}
+    known |= {"date-released", "license", "references", "keywords", "repository-code", "url"}
+    assert {"cff-version", "message", "title", "authors"} <= set(cited) <= known
+    for work in (cited, *cited["references"]):
+        assert work["authors"] and all(
+            set(author) in ({"name"}, {"family-names", "given-names"}) for author in work["authors"]
+        )
+    assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", cited["date-released"])
+    for work in cited["references"]:
+        assert {"type", "title", "authors"} <= set(work)

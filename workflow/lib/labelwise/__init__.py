@@ -1,3 +1,3 @@
 """Labelwise: how good are multimodal LLMs at image classification, as a workflow."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
