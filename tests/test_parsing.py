@@ -613,12 +613,12 @@ def test_the_laxer_match_is_the_lookups_and_off_by_default():
 )
 @pytest.mark.parametrize("form", ["plain", "json"])
 def test_hostile_texts_are_read_in_no_time(text, kind, answer, form):
-    started = time.perf_counter()
+    started = time.process_time()
     for n in (1, 2) if kind != "choice" else (1,):
         for finish in ("stop", "length"):
             for found in ask(text, n, kind=kind, answer=answer, format=form, finish=finish):
                 found.answer.encode()
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_line_ends_inside_json_strings_are_white_space():

@@ -63,6 +63,7 @@ _NUMBERED = re.compile(
 )
 _KEY = re.compile(r"^\s*(?:(?:image|img|picture|photo)[\s_#]*)?(\d{1,6})[.:)]?\s*$", re.IGNORECASE)
 _OBJECT = re.compile(r"\{\s*[\"}]")
+_AFTER = re.compile(r"\s*([,}])")
 _MEMBER = re.compile(r'[{,]\s*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
 _MARKER = re.compile(
     r"^\s*(?:[-*•‣▪◦–—+]\s+|[*_]*[(\[]?(?P<number>\d{1,4})(?:[.)\]:]+(?!\d)|\s+[-–—]\s)[*_]*\s*)"
@@ -218,11 +219,11 @@ def _complete_members(text: str) -> _Members:
             value, end = _DECODER.raw_decode(text, match.end())
         except (ValueError, RecursionError):
             break
-        end += len(text[end:]) - len(text[end:].lstrip())
-        if text[end : end + 1] not in (",", "}"):
+        after = _AFTER.match(text, end)
+        if not after:
             break
         members.append((key, value))
-        at = end
+        at = after.start(1)
     return members
 
 

@@ -39,8 +39,12 @@ class Model:
 
         folder = weights.folder(spec)
         try:
-            model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-            self.transform = Transform(AutoImageProcessor.from_pretrained(folder))
+            model = AutoModel.from_pretrained(
+                folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+            )
+            self.transform = Transform(
+                AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
+            )
         except (RuntimeError, OSError, ValueError, KeyError) as error:
             why = " ".join(str(error).split())[:300]
             raise LabelwiseError(f"{folder}: transformers cannot load this folder: {why}") from None
