@@ -24,7 +24,8 @@ def config():
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("config/*.yaml")), ids=lambda path: path.name)
 def test_every_shipped_config_is_valid(path, monkeypatch):
-    monkeypatch.setenv("IMAGENET_VAL", str(ROOT / "data/demo/photos"))
+    for name in ("IMAGENET_VAL", "IMAGENET_TRAIN"):
+        monkeypatch.setenv(name, str(ROOT / "data/demo/photos"))
     if "lock" not in path.name:
         grid = plan(yaml.safe_load(path.read_text()), monkeypatch)
         assert grid.points
@@ -257,5 +258,6 @@ def test_an_unreadable_image_is_one_line_or_counted(study):
 
 def test_the_papers_config_asks_for_the_folder_of_imagenet(monkeypatch):
     monkeypatch.delenv("IMAGENET_VAL", raising=False)
+    monkeypatch.setenv("IMAGENET_TRAIN", str(ROOT / "data/demo/photos"))
     with pytest.raises(LabelwiseError, match=r"images: imagenet-625x50: folder: \$IMAGENET_VAL"):
         plan(yaml.safe_load((ROOT / "config/paper.yaml").read_text()), monkeypatch)
