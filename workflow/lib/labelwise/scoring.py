@@ -57,33 +57,32 @@ def admissible(labels: Sequence[Sequence[int]], pairs: Pairs, n_classes: int) ->
         n_classes: an upper bound of all ids.
 
     Returns:
-        bool, shape (images, n_classes).
+        int, sorted: ``image * n_classes + class`` of every class that is right for an image.
     """
     rows, ids = _flat(labels)
-    plain = np.zeros((len(labels), n_classes), dtype=bool)
-    plain[rows, ids] = True
-    columns = {i: plain[:, i].copy() for i in chain.from_iterable(pairs)}
-    for a, b in pairs:
-        plain[:, a] |= columns[b]
-        plain[:, b] |= columns[a]
-    return plain
+    right = [rows * n_classes + ids]
+    for pair in pairs:
+        for one, other in (pair, pair[::-1]):
+            right.append(rows[ids == one] * n_classes + other)
+    return np.unique(np.concatenate(right))
 
 
-def hits(admitted: np.ndarray, answers: Sequence[Sequence[int]]) -> np.ndarray:
+def hits(admitted: np.ndarray, answers: Sequence[Sequence[int]], n_classes: int) -> np.ndarray:
     """Whether any class of each answer is admitted; ids that no label has are simply wrong.
 
     Args:
-        admitted: bool, shape (images, classes).
+        admitted: what ``admissible`` returns.
         answers: class ids, one entry an image.
+        n_classes: as of ``admissible``.
 
     Returns:
         bool, shape (images,).
     """
     rows, ids = _flat(answers)
-    known = (ids >= 0) & (ids < admitted.shape[1])
+    known = (ids >= 0) & (ids < n_classes)
     rows, ids = rows[known], ids[known]
     right = np.zeros(len(answers), dtype=bool)
-    right[rows[admitted[rows, ids]]] = True
+    right[rows[np.isin(rows * n_classes + ids, admitted)]] = True
     return right
 
 
@@ -159,13 +158,13 @@ class Key:
         self.single[self.void] = -1
         first = [original[image].ids for image in self.images] if original is not None else None
         self.clusters = [" ".join(map(str, ids)) for ids in (sets if first is None else first)]
-        n = 1 + max(chain.from_iterable([*sets, *(first or ()), *pairs]), default=0)
-        self._right = admissible(sets, pairs, n)
-        self._original = None if first is None else admissible(first, pairs, n)
-        self.members = self._members(sets, first, pairs, n)
+        self._n = 1 + max(chain.from_iterable([*sets, *(first or ()), *pairs]), default=0)
+        self._right = admissible(sets, pairs, self._n)
+        self._original = None if first is None else admissible(first, pairs, self._n)
+        self.members = self._members(sets, first, pairs)
 
     def _members(
-        self, sets: list[tuple[int, ...]], first: list | None, pairs: Pairs, n: int
+        self, sets: list[tuple[int, ...]], first: list | None, pairs: Pairs
     ) -> dict[str, np.ndarray]:
         collapse = self.rules.sign == "equivalents"
         paired = set(chain.from_iterable(pairs)) if collapse else set()
@@ -177,7 +176,8 @@ class Key:
         members = {"A": np.ones(len(sets), dtype=bool), "S": sizes == 1, "M": sizes > 1}
         members["N"] = self.void
         if first is not None:
-            agrees = hits(admissible(first, pairs if collapse else frozenset(), n), sets)
+            known = admissible(first, pairs if collapse else frozenset(), self._n)
+            agrees = hits(known, sets, self._n)
             for name in "SM":
                 members[name + "+"], members[name + "-"] = (
                     members[name] & agrees,
@@ -198,11 +198,11 @@ class Key:
         answers = [[run.get(image, UNASKED) for image in self.images] for run in runs]
         fields = [zip(*run, strict=True) if run else ((), (), ()) for run in answers]
         classes, outcomes, mapped = zip(*fields, strict=True)
-        right = np.array([hits(self._right, run) for run in classes])
+        right = np.array([hits(self._right, run, self._n) for run in classes])
         right[:, self.void] = self.rules.void == "correct"
         original = None
         if self._original is not None:
-            original = np.array([hits(self._original, run) for run in classes])[:, asked]
+            original = np.array([hits(self._original, run, self._n) for run in classes])[:, asked]
         return Judged(
             [image for image, a in zip(self.images, asked, strict=True) if a],
             self.single[asked],

@@ -23,7 +23,7 @@ start() {
   [ "$(id -u)" = 0 ] || { echo "error: a Slurm of one's own needs root" >&2; exit 3; }
   [ ! -e "$folder/slurm.conf" ] || { echo "error: $folder: in use; stop it first" >&2; exit 1; }
   host=$(hostname -s) cores=$(nproc --all) memory=$(awk '/MemTotal/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
-  mkdir -p "$folder"/{state,spool,devices}
+  mkdir -p "$folder"/{state,spool,devices,bin}
   chmod 755 "$folder"
   # two controllers of two folders get two pairs of ports
   local port=$((20000 + $$ % 20000))
@@ -55,6 +55,9 @@ NodeName=$host NodeAddr=127.0.0.1 CPUs=$cores RealMemory=$memory $([ "$gpus" = 0
 PartitionName=cpu Nodes=$host Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=$host MaxTime=INFINITE State=UP
 CONF
+  # the plugin's job step forgets SLURM_CONF, and nothing outside of FOLDER is to be written
+  printf '#!/bin/sh\nSLURM_CONF=%q exec %q "$@"\n' "$folder/slurm.conf" "$(command -v srun)" > "$folder/bin/srun"
+  chmod +x "$folder/bin/srun"
   : > "$folder/gres.conf"
   for ((n = 0; n < gpus; n++)); do
     touch "$folder/devices/gpu$n"
@@ -92,7 +95,7 @@ stop() {
 
 case $what in
   start) start "$@" ;;
-  run) exec "$@" ;;
+  run) PATH=$folder/bin:$PATH exec "$@" ;;
   stop) stop ;;
   *) usage 2 ;;
 esac
