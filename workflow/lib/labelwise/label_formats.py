@@ -25,6 +25,7 @@ and ``n_classes``, 1000 by default):
 """
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -99,7 +100,7 @@ def _ids(where: str, text: str, separator: str | None = None) -> list[int]:
 def _table(spec: Spec, columns: tuple[str, ...]) -> Iterator[tuple[str, records.Row]]:
     """Rows of the CSV of an entry, each with its place; a row of another length is an error."""
     path = source(spec)
-    for number, row in records.csv_lines(path, columns):
+    for number, row in records.stream_csv(path, columns):
         where = f"{path}: line {number}"
         records.one_line(where, row)
         if None in row or None in row.values():
@@ -162,8 +163,8 @@ def _shards(spec: Spec, beside: Beside) -> Rows:
     images = beside.images
     if images is None:
         raise LabelwiseError("labels: format shards needs --images (a results/images file)")
-    rows = records.read_csv(images, ("image", "file"))
-    found = shards.labels((row["file"] for row in rows), spec.get("column", "label"))
+    rows, files = itertools.tee(row for _, row in records.stream_csv(images, ("image", "file")))
+    found = shards.labels((row["file"] for row in files), spec.get("column", "label"))
     for row, (where, value) in zip(rows, found, strict=True):
         if isinstance(value, str):
             value = _ids(where, value)

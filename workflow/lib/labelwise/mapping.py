@@ -18,7 +18,7 @@ is embedded once, without its harmless wrapping (see ``parsing``).
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,9 +68,9 @@ def nearest(
 
 
 def predict(
-    responses: Sequence[dict],
+    responses: Iterable[dict],
     header: dict,
-    asked: Sequence[dict],
+    asked: Iterable[dict],
     images: Sequence[dict[str, str]],
     names: Names,
 ) -> list[dict[str, Any]]:
@@ -86,13 +86,11 @@ def predict(
     Raises:
         LabelwiseError: a request has no response, or an image no request.
     """
-    said = {response["request"]: response for response in responses}
     rule = header.get("decoding", {}).get("score", "")
     found: dict[tuple[int, str], dict[str, Any]] = {}
-    for request in asked:
-        response = said.get(request["request"])
-        if response is None:
-            raise LabelwiseError(f"responses: request {request['request']} has none; ask again")
+    repeats = 1
+    for request, response in _answered(asked, responses):
+        repeats = max(repeats, request["repeat"] + 1)
         for answer in parse(response["text"], response["finish"], header, request, names):
             found[request["repeat"], answer.image] = {
                 "repeat": request["repeat"],
@@ -106,7 +104,7 @@ def predict(
             if "scored" in response:
                 found[request["repeat"], answer.image] |= likelihood.cells(response["scored"], rule)
     rows = []
-    for repeat in range(max((request["repeat"] for request in asked), default=0) + 1):
+    for repeat in range(repeats):
         for image in images:
             key = repeat, image["image"]
             if key in found:
@@ -120,6 +118,19 @@ def predict(
                     " write the requests again"
                 )
     return rows
+
+
+def _answered(asked: Iterable[dict], responses: Iterable[dict]) -> Iterator[tuple[dict, dict]]:
+    """Each request with its response; in memory are only responses that come before their turn."""
+    coming, early = iter(responses), {}
+    for request in asked:
+        number = request["request"]
+        while number not in early:
+            response = next(coming, None)
+            if response is None:
+                raise LabelwiseError(f"responses: request {number} has none; ask again")
+            early[response["request"]] = response
+        yield request, early.pop(number)
 
 
 def map_rows(
@@ -173,7 +184,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     mapper = args.mapper
-    header, asked = prompts.read(args.requests)
+    header = prompts.read_header(args.requests)
     choice, kind = header["kind"] == "choice", mapper["kind"]
     if kind not in ("exact", "nearest", "options"):
         raise LabelwiseError(f"mappers: kind {kind!r} is none of exact, nearest, options")
@@ -183,8 +194,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             f" ({header['protocol']}); use {'options' if choice else 'exact or nearest'}"
         )
     names = Names(classnames.read(args.classes), mapper.get("relaxed", False))
-    images = records.read_csv(args.images, ("image", "status"))
-    rows = predict(list(records.read_jsonl(args.responses)), header, asked, images, names)
+    columns = ("image", "status")
+    table = records.stream_csv(args.images, columns)
+    images = [{column: row[column] for column in columns} for _, row in table]
+    asked, responses = prompts.stream(args.requests), records.read_jsonl(args.responses)
+    rows = predict(responses, header, asked, images, names)
     if kind == "nearest":
         if not (args.embeddings and args.encoder):
             raise LabelwiseError("a nearest mapper needs --embeddings and --encoder")

@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,7 @@ def image_id(name: str) -> str:
     return stem if dot and f".{suffix.lower()}" in SUFFIXES else name
 
 
+@lru_cache(2**16)
 def ids(text: str) -> tuple[int, ...]:
     """Class ids of a cell: ``"65 795"`` -> ``(65, 795)``; an empty cell is ``()``."""
     return tuple(int(part) for part in text.split())

@@ -330,14 +330,14 @@ def read_labels(path: str | Path) -> dict[str, tuple[int, ...]]:
     """Label ids an image of a ``results/labels/*.csv`` file; void images have none."""
     return {
         row["image"]: () if row["void"] == "1" else records.ids(row["labels"])
-        for row in records.read_csv(path, records.LABELS)
+        for _, row in records.stream_csv(path, records.LABELS)
     }
 
 
 def readable(path: str | Path) -> list[str]:
     """Ids of the images of a set that can be asked about, in the set's order."""
-    rows = records.read_csv(path, ("image", "status"))
-    return [row["image"] for row in rows if row["status"] == "ok"]
+    rows = records.stream_csv(path, ("image", "status"))
+    return [row["image"] for _, row in rows if row["status"] == "ok"]
 
 
 def show(image: str, protocol: str, config: dict, folder: str | Path = "results/requests") -> str:

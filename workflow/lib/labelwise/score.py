@@ -40,7 +40,7 @@ def read_predictions(path: str | Path) -> list[dict[str, Answer]]:
             that are no numbers, or an image that occurs twice in a repeat.
     """
     runs: dict[int, dict[str, Answer]] = {}
-    for number, row in records.csv_lines(path, records.PREDICTIONS):
+    for number, row in records.stream_csv(path, records.PREDICTIONS):
         where = f"{path}: line {number}"
         records.one_line(where, row, but=("answer",))
         if None in row or None in row.values():
@@ -67,7 +67,7 @@ def score(
 ) -> dict[str, Any]:
     """The score of one run against one label set, as the JSON file holds it."""
     rules, pairs = Rules.of(spec), labels.pairs_of(spec)
-    image_set = [row["image"] for row in records.read_csv(images, ("image",))]
+    image_set = [row["image"] for _, row in records.stream_csv(images, ("image",))]
     key = Key(labels.read(label_file), labels.read(original), rules, pairs, image_set)
     return {
         **{axis: spec[axis] for axis in AXES if axis in spec},

@@ -60,7 +60,7 @@ CONF
   chmod +x "$folder/bin/srun"
   : > "$folder/gres.conf"
   for ((n = 0; n < gpus; n++)); do
-    touch "$folder/devices/gpu$n"
+    mknod "$folder/devices/gpu$n" c 1 3 # as /dev/null
     echo "Name=gpu File=$folder/devices/gpu$n" >> "$folder/gres.conf"
   done
   [ -d /run/munge ] || mkdir -p /run/munge

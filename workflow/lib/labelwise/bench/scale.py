@@ -15,7 +15,6 @@ import argparse
 import io
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -26,9 +25,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import gather, infer, provenance, records
+from labelwise import gather, infer, records
+from labelwise.bench import finish
 from labelwise.engines.base import Answer, Question
-from labelwise.records import write_json
 
 SHARD = 20_000
 """Images of a shard."""
@@ -160,7 +159,10 @@ def overhead(n: int, place: Path) -> dict[str, Any]:
         stages = {}
         for stage, command in commands(folder).items():
             stages[stage] = timed(["-m", STAGES[stage], *command])
-            print(f"{n} images, {stage}: {stages[stage]['seconds']:.1f} s", file=sys.stderr)
+            s = stages[stage]
+            print(
+                f"{n} images, {stage}: {s['seconds']:.1f} s, {s['peak_mb']:.0f} MB", file=sys.stderr
+            )
         row = records.read_csv(folder / "table.csv", gather.COLUMNS)[0]
         expected = sum(1 for i in range(n) if i % CLASSES == 0)
         if (int(row["n"]), float(row["correct"])) != (n, expected):
@@ -257,17 +259,12 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--draw", type=Path, metavar="JSON", help="draw results of before, no more")
     args = parser.parse_args(argv)
     if args.draw:
-        draw(records.read_json(args.draw)["overhead"], args.figure or args.draw.with_suffix(".svg"))
+        draw(
+            records.read_json(args.draw)["results"]["overhead"],
+            args.figure or args.draw.with_suffix(".svg"),
+        )
         return
-    found: dict[str, Any] = {
-        "machine": {
-            "processor": provenance._processor(),
-            "cores": len(os.sched_getaffinity(0)),
-            "load": os.getloadavg()[0],
-            "python": platform.python_version(),
-        },
-        "overhead": [],
-    }
+    found: dict[str, Any] = {"overhead": []}
     if not args.no_plan:
         p = found["plan"] = plan(50_000, args.folder)
         print(
@@ -285,8 +282,7 @@ def main(argv: Sequence[str]) -> None:
             f" {m['bytes_per_image']:.0f} bytes an image",
             flush=True,
         )
-    if args.json:
-        write_json(args.json, found)
+    finish(found, args.json)
     if args.figure:
         draw(found["overhead"], args.figure)
 
