@@ -119,6 +119,8 @@ def test_requeued_cancelled_and_out_of_time_a_job_goes_on_from_its_journal(slurm
         wait_for(lambda: answered(study) >= 4)
         (job,) = slurm.running()
         slurm.said("scontrol", "requeue", job)
+        wait_for(lambda: "PENDING" in slurm.said("squeue", "--noheader", "--format=%T"))
+        slurm.said("scontrol", "update", f"JobId={job}", "StartTime=now")  # else two minutes later
         wait_for(lambda: answered(study) >= 9)
         (job,) = slurm.running()
         slurm.said("scancel", job)
@@ -156,10 +158,11 @@ def test_gpu_jobs_of_slurm_have_a_device_each(slurm, tmp_path):
         " time.sleep(3)"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow/lib")}
+    command = [str(SCRIPT), "run", str(slurm.folder), "srun"]
+    command += ["--partition=gpu", "--gpus=1", "--mem=100"]
     jobs = [
         subprocess.Popen(
-            [str(SCRIPT), "run", str(slurm.folder), "srun", "--partition=gpu", "--gpus=1"]
-            + ["--mem=100", sys.executable, "-c", code],
+            [*command, sys.executable, "-c", code],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,
