@@ -48,41 +48,47 @@ Run = Mapping[str, Answer]
 UNASKED = Answer(())
 
 
-def admissible(labels: Sequence[Sequence[int]], pairs: Pairs, n_classes: int) -> np.ndarray:
+class Admitted(NamedTuple):
+    """The classes that are right for each image.
+
+    ``codes`` holds ``image * n_classes + class`` of each, sorted; ``n_classes`` bounds the ids.
+    """
+
+    codes: np.ndarray
+    n_classes: int
+
+
+def admissible(labels: Sequence[Sequence[int]], pairs: Pairs, n_classes: int) -> Admitted:
     """Which classes are right for each image: its labels and what is paired with them (Eq. 1).
 
     Args:
         labels: class ids of each image.
         pairs: equivalent classes.
         n_classes: an upper bound of all ids.
-
-    Returns:
-        int, sorted: ``image * n_classes + class`` of every class that is right for an image.
     """
     rows, ids = _flat(labels)
     right = [rows * n_classes + ids]
     for pair in pairs:
         for one, other in (pair, pair[::-1]):
             right.append(rows[ids == one] * n_classes + other)
-    return np.unique(np.concatenate(right))
+    return Admitted(np.unique(np.concatenate(right)), n_classes)
 
 
-def hits(admitted: np.ndarray, answers: Sequence[Sequence[int]], n_classes: int) -> np.ndarray:
+def hits(admitted: Admitted, answers: Sequence[Sequence[int]]) -> np.ndarray:
     """Whether any class of each answer is admitted; ids that no label has are simply wrong.
 
     Args:
         admitted: what ``admissible`` returns.
         answers: class ids, one entry an image.
-        n_classes: as of ``admissible``.
 
     Returns:
         bool, shape (images,).
     """
     rows, ids = _flat(answers)
-    known = (ids >= 0) & (ids < n_classes)
+    known = (ids >= 0) & (ids < admitted.n_classes)
     rows, ids = rows[known], ids[known]
     right = np.zeros(len(answers), dtype=bool)
-    right[rows[np.isin(rows * n_classes + ids, admitted)]] = True
+    right[rows[np.isin(rows * admitted.n_classes + ids, admitted.codes)]] = True
     return right
 
 
@@ -177,7 +183,7 @@ class Key:
         members["N"] = self.void
         if first is not None:
             known = admissible(first, pairs if collapse else frozenset(), self._n)
-            agrees = hits(known, sets, self._n)
+            agrees = hits(known, sets)
             for name in "SM":
                 members[name + "+"], members[name + "-"] = (
                     members[name] & agrees,
@@ -198,11 +204,11 @@ class Key:
         answers = [[run.get(image, UNASKED) for image in self.images] for run in runs]
         fields = [zip(*run, strict=True) if run else ((), (), ()) for run in answers]
         classes, outcomes, mapped = zip(*fields, strict=True)
-        right = np.array([hits(self._right, run, self._n) for run in classes])
+        right = np.array([hits(self._right, run) for run in classes])
         right[:, self.void] = self.rules.void == "correct"
         original = None
         if self._original is not None:
-            original = np.array([hits(self._original, run, self._n) for run in classes])[:, asked]
+            original = np.array([hits(self._original, run) for run in classes])[:, asked]
         return Judged(
             [image for image, a in zip(self.images, asked, strict=True) if a],
             self.single[asked],
