@@ -11,7 +11,8 @@ from pathlib import Path
 
 from labelwise import draw
 from labelwise.annotation.cases import ClassInfo
-from labelwise.labels import Labels, wnids
+from labelwise.label_formats import wnids
+from labelwise.labels import Labels
 
 EXAMPLES = 3
 """Most example images of a class."""
