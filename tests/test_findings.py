@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelwise import findings
+from labelwise.annotation.counts import Count
 from labelwise.claims.base import CLAIMS, Effect, Finding, Lacking, Term, effect
+from labelwise.statistics import wilson
 from labelwise.verdicts import Judge
 from small_study import PLAN, SmallStudy
 
@@ -158,6 +160,43 @@ def test_likeness_of_models(small):
     labelled = np.arange(52)
     between = np.corrcoef(labelled % 3 != 0, labelled % 3 != 1)[0, 1]
     assert found.effects[0].value == pytest.approx(1 - between)
+
+
+def tally(kind, **measures):
+    """A tally of one annotator; ``measures``: measure__category -> (percent, n)."""
+    rows = [Count("second", "who", kind, "A", "cases", "", "cases", 9.0, 9.0, 9.0, None, None)]
+    for name, (value, n) in measures.items():
+        measure, category = name.split("__")
+        low, high = (100 * end for end in wilson(value * n / 100, n))
+        text = ("second", "settled", "", category.replace("_", "-"), measure, "m", "percent")
+        rows.append(Count(*text, value * n / 100, n, value, low, high))
+    return rows
+
+
+def people(small, **measures):
+    found = findings.groups(small.gather(), Judge(PLAN), {}, {}, [tally(**measures)])
+    wanted = ("labels_taken_over", "corrected_wrong", "corrected_wrong_several", "second_pass")
+    claims = {claim.test.__name__: claim for claim in CLAIMS}
+    return [findings.answer(claims[name], found) for name in wanted]
+
+
+def test_what_people_decided_is_tested_and_what_others_decided_is_not(small):
+    small.predict("m", right(small, 40))
+    decided = {
+        "confirmed__S_": (52.6, 1000),
+        "confirmed__M_": (49.5, 1000),
+        "old_wrong__S_": (50.6, 1000),
+        "old_wrong__M_": (8.7, 1000),
+        "kept__S_": (30.9, 1000),
+        "right_before__S_": (34.4, 1000),
+        "right_after__S_": (55.2, 1000),
+    }
+    found = people(small, kind="person", **decided)
+    assert [answer.verdict for answer in found] == ["holds"] * 4
+    assert found[0].effects[0].value == 52.6 and found[0].effects[0].n == 1000
+    assert found[3].effects[0].value == pytest.approx(20.8)
+    for answer in people(small, kind="system", **decided):
+        assert answer.verdict == "not tested" and "who (system); no person" in answer.reason
 
 
 def test_experts_labels_are_declared(small):

@@ -133,6 +133,7 @@ rule state_findings:
             "results/experiments/{experiment}.csv", experiment=config["experiments"]
         ),
         oop=GRID.oop,
+        tallies=ANNOTATIONS.tallies,
         code=code("findings"),
     output:
         report("results/findings.md", caption="../report/findings.rst", category="Findings"),
@@ -143,8 +144,9 @@ rule state_findings:
     params:
         plan=typesetting.plan(GRID, config["experiments"]),
         names=typesetting.paper_names(GRID),
+        more=options("oop", "tallies"),
     shell:
-        "python -m labelwise.findings {input.experiments} --oop {input.oop}"
+        "python -m labelwise.findings {input.experiments} {params.more}"
         " --plan {params.plan:q} --names {params.names:q} --out {output} 2>&1 | tee {log} >&2"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from labelwise import records, statistics
+from labelwise.annotation import counts
 from labelwise.claims import answers, choice, labels, people, prompts
 from labelwise.claims.base import CLAIMS, REPLICATES, Claim, Effect, Group, Lacking
 from labelwise.errors import cli
@@ -63,11 +64,12 @@ def groups(
     judge: Judge,
     names: dict[str, dict[str, str]],
     kinds: dict[tuple[str, ...], dict[str, float]],
+    tallies: Sequence[list[counts.Count]] = (),
 ) -> list[Group]:
     """All runs by image set and corrected label set, the most images first, each run once."""
     unique = list({run.key: run for run in runs}.values())
     found = [
-        Group(images, label_set, own, judge, names, kinds)
+        Group(images, label_set, own, judge, names, kinds, tallies)
         for (images, label_set), own in differing(unique).items()
     ]
     return sorted(found, key=lambda group: -group.n)
@@ -97,14 +99,14 @@ def answer(claim: Claim, found: Sequence[Group]) -> Answer:
 
 def page(answered: Sequence[Answer]) -> str:
     """The page, in Markdown."""
-    counts = {v: sum(a.verdict == v for a in answered) for v in VERDICTS}
+    totals = {v: sum(a.verdict == v for a in answered) for v in VERDICTS}
     p_values = [e.p for a in answered for e in a.effects if e.p is not None]
     adjusted = iter(statistics.holm(p_values))
     lines = [
         HEAD.format(
             replicates=f"{REPLICATES:,}",
             total=len(answered),
-            **{VERDICTS[v]: n for v, n in counts.items()},
+            **{VERDICTS[v]: n for v, n in totals.items()},
         ),
         "| | question | about | answer |",
         "|---|---|---|---|",
@@ -178,12 +180,14 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m labelwise.findings", description=__doc__)
     parser.add_argument("experiments", nargs="+", type=Path, help="results/experiments/*.csv")
     parser.add_argument("--oop", nargs="*", type=Path, default=[], help="results/oop files")
+    parser.add_argument("--tallies", nargs="*", type=Path, default=[], help="of annotations")
     parser.add_argument("--plan", type=json.loads, required=True, help="see verdicts.Judge, JSON")
     parser.add_argument("--names", type=json.loads, default={}, help="keys paper, as JSON")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
+    tallies = [counts.load(path) for path in args.tallies]
     runs = [run for path in args.experiments for run in load(path)]
-    found = groups(runs, Judge(args.plan), args.names, read_kinds(args.oop))
+    found = groups(runs, Judge(args.plan), args.names, read_kinds(args.oop), tallies)
     records.write_text(args.out, page([answer(claim, found) for claim in ordered()]))
 
 

@@ -112,6 +112,11 @@ class Annotations:
             for name, entry in self.entries.items()
         ]
 
+    @property
+    def tallies(self) -> list[str]:
+        """What the decisions say, of the annotations that have some."""
+        return [target for target in self.targets if target.endswith("tally.csv")]
+
     def predictions(self, name: str) -> dict[str, str]:
         """The file of each of an annotation's predictions."""
         entry = self.entries[name]

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from labelwise import statistics
+from labelwise.annotation.counts import Count
 from labelwise.scoring import OUT_OF_PROMPT, Judged
 from labelwise.selection import (
     MODEL_KINDS,
@@ -99,6 +100,7 @@ class Group:
         judge: judges a run image by image.
         names: which entries are the paper's, see ``tables.published``.
         kinds: counts of kinds of answers outside the list (category A) by ``Run.key``.
+        tallies: what was decided in the study's annotations.
     """
 
     images: str
@@ -107,6 +109,7 @@ class Group:
     judge: Judge
     names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     kinds: Mapping[tuple[str, ...], Mapping[str, float]] = field(default_factory=dict)
+    tallies: Sequence[list[Count]] = ()
 
     @property
     def n(self) -> int:
