@@ -17,7 +17,14 @@ from labelwise.tables.published import Names, Published
 from labelwise.tables.style import Cell, Column, Panel, Row, Table, signed
 
 COLUMNS = (*CSV_COLUMNS, "paper", "paper_half_width", "difference", "inside")
-SOURCES = ("paper", "ours", "ours − paper")
+SOURCES = ("paper", "ours", "difference")
+IMAGES = {
+    "full": "31,250 of ImageNet, 50 of each of 625 classes",
+    "ten-per-class": "6,250 of ImageNet, ten of each of 625 classes",
+    "one-per-class": "625 of ImageNet, one of each of 625 classes",
+    "weasels": "159 of ImageNet's weasel family",
+}
+"""The image sets of the paper, in words."""
 
 
 def beside(table: Table, published: Published, names: Names) -> tuple[Table, list[dict[str, Any]]]:
@@ -37,12 +44,12 @@ def beside(table: Table, published: Published, names: Names) -> tuple[Table, lis
         if groups:
             panels.append(Panel(panel.title, (*panel.stubs, "Source"), panel.columns, groups))
     title = f"Table {published.table} of arXiv 2603.06578 beside ours. {table.title}"
-    note = "" if panels else table.note or _nothing(table, published, names)
-    caption = "" if note else _caption(table, published, records)
-    if note:
-        records = [{"table": table.name, "experiment": table.experiment, "note": note}]
-    name = f"{table.name}_paper"
-    return Table(name, table.experiment, title, caption, panels, note, table.date), records
+    own = Table(f"{table.name}_paper", table.experiment, title, "", panels, date=table.date)
+    if panels:
+        own.caption = _caption(table, published, records)
+        return own, records
+    own.note, own.date = table.note or _nothing(table, published, names), ""
+    return own, [{"table": table.name, "experiment": table.experiment, "note": own.note}]
 
 
 Pair = tuple[Column, Cell, str, str]
@@ -108,8 +115,8 @@ def _caption(table: Table, published: Published, records: Sequence[dict[str, Any
         filter(
             None,
             (
-                "Paper: the number printed, with its interval where one is printed. Ours − paper:"
-                " the difference in percentage points or counts; inside, outside: where the paper's"
+                "Paper: the number printed, with its interval where one is printed. Difference:"
+                " ours minus the paper's, in percentage points or counts; inside, outside: where the paper's"
                 " number lies by our 95 % interval.",
                 f"Inside: {sum(judged)} of {len(judged)} cells.",
                 "The paper's corrected labels are not published: ours are those named above the"
@@ -127,7 +134,9 @@ def _nothing(table: Table, published: Published, names: Names) -> str:
     said = f"Nothing to compare with Table {published.table} of the paper: "
     if not any(published.about(row, names) for row in rows):
         images = ", ".join(sorted({row.run.images for row in rows}))
-        return f"{said}its images ({published.images}) are not those of this study ({images})."
+        return (
+            f"{said}its images ({IMAGES[published.images]}) are not those of this study ({images})."
+        )
     if not any(row.run.model in names["models"] for row in rows):
         models = ", ".join(sorted({row.run.name for row in rows}))
         return f"{said}none of its models is among those of this study ({models})."

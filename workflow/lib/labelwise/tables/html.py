@@ -10,7 +10,8 @@ HTML = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
 <style>
 .labelwise-table{margin:1em 0;overflow-x:auto;font:13px/1.35 system-ui,sans-serif}
 .labelwise-table table{border-collapse:collapse;border-bottom:2px solid}
-.labelwise-table caption{text-align:left;max-width:70em;padding:0 0 .7em}
+.labelwise-table figcaption{max-width:70em}
+.labelwise-table caption{text-align:left;white-space:nowrap;font-weight:600;padding:.8em 0 .7em}
 .labelwise-table thead th{border-top:2px solid;vertical-align:bottom}
 .labelwise-table th,.labelwise-table td{padding:.2em .45em;text-align:right;vertical-align:top}
 .labelwise-table tbody th{font-weight:normal}
@@ -22,18 +23,14 @@ HTML = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
 .labelwise-table th.group{text-align:left;font-style:italic}
 .labelwise-table small{display:block;font-size:78%;font-weight:normal;opacity:.75}
 .labelwise-table .more{font-size:82%}
-.labelwise-table p.panel{margin:.8em 0 0;font-weight:600}
 </style>
+<figcaption><strong>{{ table.title }}</strong> {{ table.text }}</figcaption>
 {% if table.note %}
-<p><strong>{{ table.title }}</strong> {{ table.text }}</p>
 <p><em>{{ table.note }}</em></p>
 {% endif %}
 {% for panel in table.panels %}
 <table>
-<caption>
-{% if loop.first %}<strong>{{ table.title }}</strong> {{ table.text }}{% endif %}
-<p class="panel">{{ panel.title }}</p>
-</caption>
+<caption>{{ panel.title }}</caption>
 <thead>
 <tr>
 {% for stub in panel.stubs %}<th scope="col" class="stub">{{ stub }}</th>{% endfor %}
