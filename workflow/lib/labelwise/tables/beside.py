@@ -116,8 +116,8 @@ def _caption(table: Table, published: Published, records: Sequence[dict[str, Any
             None,
             (
                 "Paper: the number printed, with its interval where one is printed. Difference:"
-                " ours minus the paper's, in percentage points or counts; inside, outside: where the paper's"
-                " number lies by our 95 % interval.",
+                " ours minus the paper's, in percentage points or counts; inside, outside: where"
+                " the paper's number lies by our 95 % interval.",
                 f"Inside: {sum(judged)} of {len(judged)} cells.",
                 "The paper's corrected labels are not published: ours are those named above the"
                 " columns, and a difference may come from the labels alone.",
