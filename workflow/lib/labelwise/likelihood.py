@@ -1,14 +1,14 @@
 """The likeliest names of a run of kind ``likelihood``, as probabilities (stdlib only).
 
-A name's score is its log-probability with its end (``score: sum``) or the mean of that a token
+A name's score is its log-probability with its end (``score: sum``) or that spread over its tokens
 (``mean``); its probability is the softmax of the scores over all names. Of names that the search
 did not visit only the sum of what they may have is known, at most; so a probability is a lower
 bound then, and exact with ``search: full``. Nothing is fitted here; ``labelwise.calibrate`` tells
 how far these probabilities can be trusted.
 
 ``python -m labelwise.likelihood RESPONSES --requests REQUESTS --classes CLASSES --out CSV`` writes
-the lists: a row an image and name, likeliest first. ``logprob`` is the sum, ``tokens`` counts the
-end, ``class`` holds all classes of the name.
+the lists: a row an image and name, likeliest first. ``logprob`` is the sum, ``tokens`` what the
+mean is taken over, ``class`` holds all classes of the name.
 """
 
 import argparse

@@ -39,6 +39,7 @@ DEFAULTS = {
     "equivalents": "paper",
     "search": "best-first",
     "score": "sum",
+    "end": "free",
     "top": 5,
 }
 """Protocol keys that may be left out. ``max_tokens`` is per image."""
@@ -145,7 +146,7 @@ def decoding(spec: dict) -> dict[str, Any]:
     """How a listed name is found, for the engine (``engines.search``)."""
     if spec["kind"] == "constrained":
         return {"by": "constrained"}
-    return {"by": spec["search"], "score": spec["score"], "top": spec["top"]}
+    return {"by": spec["search"], **{key: spec[key] for key in ("score", "end", "top")}}
 
 
 def class_list(spec: dict, names: Sequence[str], only: Sequence[int] | None) -> dict[str, Any]:

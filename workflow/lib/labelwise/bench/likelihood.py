@@ -27,7 +27,7 @@ import torch
 
 from labelwise import bench, classnames, images, requests, tiny
 from labelwise.bench.closed_world import MODELS, PROTOCOL, asked, timed
-from labelwise.engines import composed, search, transformers
+from labelwise.engines import composed, transformers
 from labelwise.engines.base import Question, Run
 
 WAYS = {
@@ -54,9 +54,12 @@ def whole_prompt(name: str, model: Any, question: Question) -> dict[str, torch.T
 
 @torch.inference_mode()
 def plain(
-    name: str, model: Any, rule: search.Rule, question: Question, tokens: Sequence[int]
+    name: str, model: Any, question: Question, tokens: Sequence[int], longer: Sequence[int]
 ) -> tuple[float, int]:
-    """Log-probability of one name with its end from one plain pass, and the pass's tokens."""
+    """Log-probability of one name with its end from one plain pass, and the pass's tokens.
+
+    ``longer`` are the tokens that lead on to longer names.
+    """
     inputs = whole_prompt(name, model, question)
     more = torch.tensor([tokens])
     if name == "composed":
@@ -72,7 +75,8 @@ def plain(
         logits = model.model(**inputs, logits_to_keep=len(tokens) + 1).logits
     told = logits[0].float().log_softmax(-1)
     total = sum(told[at, token].item() for at, token in enumerate(tokens))
-    return total + told[-1, rule.ends].logsumexp(-1).item(), length
+    told[-1, longer] = -torch.inf
+    return total + told[-1].logsumexp(-1).item(), length
 
 
 def load(name: str, folder: Path, way: dict[str, Any], names: list[str]) -> tuple[Any, dict]:
@@ -128,24 +132,25 @@ def measure(
             "seconds": seconds / count,
             "cpu_s": busy / count,
         }
-    rule = model.loop.rule
+    rule, trie = model.loop.rule, model.loop.trie
     question = next(asked(header, 1))
     told = {text: total for text, total, _ in first["full"][0]["names"]}
     texts = list(told)[:: max(1, len(told) // n_names)][:n_names]
-    sequences = {}
-    for node, index in enumerate(rule.trie.name):
-        if index >= 0:
-            sequences[rule.texts[index]] = model.loop._path(node)
-    plain(name, model, rule, question, sequences[texts[0]])  # warm before the clock starts
-    said, seconds, busy = timed(
-        lambda: [plain(name, model, rule, question, sequences[text]) for text in texts]
-    )
+    nodes = {rule.texts[index]: node for node, index in enumerate(trie.name) if index >= 0}
+    sequences = {text: model.loop._path(node) for text, node in nodes.items()}
+
+    def anew(text: str) -> tuple[float, int]:
+        longer = [trie.token[child] for child in trie.children[nodes[text]]]
+        return plain(name, model, question, sequences[text], longer)
+
+    anew(texts[0])  # warm before the clock starts
+    said, seconds, busy = timed(lambda: [anew(text) for text in texts])
     prompt = said[0][1] - len(sequences[texts[0]])
     tokens = sum(prompt + len(own) for own in sequences.values())
     each = len(sequences) / len(texts)
     found |= {
         "class_names": len(sequences),
-        "trie_nodes": len(rule.trie) - 1,
+        "trie_nodes": len(trie) - 1,
         "prompt_tokens": prompt,
         "anew": {
             "names_timed": len(texts),

@@ -48,7 +48,7 @@ class Answer:
     once a run) and ``generated``; of a server ``prompt``, ``cached`` (of these) and ``completion``.
     ``facts`` is what else is kept with the answer: who gave it, what it cost. ``scored`` is what a
     search among class names found (``engines.search``): ``names``, the likeliest as [name,
-    log-probability, tokens with its end], and ``rest``, the logarithm of the sum of all others'
+    log-probability, tokens], and ``rest``, the logarithm of the sum of all others'
     scores at most.
     """
 

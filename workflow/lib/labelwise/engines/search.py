@@ -12,7 +12,8 @@ token twice that several names share (``engines.trie``, which has the rules for 
   the node has (its sum; for the mean, its sum spread over the longest name behind it). A name that
   is complete and beats all these bounds is the argmax; going on gives the second, the third.
 
-A name's score is the sum of the log-probabilities of its tokens and its end, or their mean.
+A name's score is the sum of the log-probabilities of its tokens and its end, or that spread over
+its tokens.
 """
 
 import heapq
@@ -43,7 +44,8 @@ class Rule:
     """What is looked for: names as a trie, the tokens that end them, and how names are compared.
 
     ``texts`` are the names as answered, by the trie's indices; ``top`` likeliest names are told;
-    ``mean`` compares means a token, the end counted, instead of sums.
+    ``mean`` compares means a token instead of sums; ``stop`` has names end with ``ends`` alone,
+    and their end counts as a token.
     """
 
     texts: list[str]
@@ -51,10 +53,11 @@ class Rule:
     ends: list[int]
     top: int = 1
     mean: bool = False
+    stop: bool = False
 
     def score(self, total: float, tokens: int) -> float:
         """The score of a name, or the bound of a node whose longest name has ``tokens``."""
-        return total / (tokens + 1) if self.mean else total
+        return total / (tokens + self.stop) if self.mean else total
 
 
 def loop(
@@ -77,6 +80,7 @@ def loop(
         ends,
         min(asked.get("top", 1), len(texts)),
         asked.get("score") == "mean",
+        asked.get("end") == "stop",
     )
     kind = {"constrained": Constrained, "full": Full, "best-first": BestFirst}[asked["by"]]
     return kind(rule, *decoding)
@@ -153,6 +157,12 @@ class _Tree(_Ruled):
             reached.ended[node] = total + end
         for child, more in zip(self.trie.children[node], below, strict=True):
             reached.total[child] = total + more
+            if self._free(child):
+                reached.ended[child] = total + more
+
+    def _free(self, node: int) -> bool:
+        """Whether a node is a name that needs no end: then nothing after it is computed."""
+        return not (self.rule.stop or self.trie.children[node])
 
     def _told(
         self, logits: torch.Tensor, nodes: Sequence[int]
@@ -160,13 +170,14 @@ class _Tree(_Ruled):
         """Log-probabilities of the end and of the children of each node, from its logits."""
         logits = logits.float()
         whole = logits.logsumexp(-1)
-        ends = (logits[:, self.rule.ends].logsumexp(-1) - whole).tolist()
+        stops = (logits[:, self.rule.ends].logsumexp(-1) - whole).tolist()
         below = [[self.trie.token[child] for child in self.trie.children[n]] for n in nodes]
         rows = [index for index, tokens in enumerate(below) for _ in tokens]
         tokens = [token for own in below for token in own]
         known = iter((logits[rows, tokens] - whole[rows]).tolist())
-        for end, own in zip(ends, below, strict=True):
-            yield end, [next(known) for _ in own]
+        for stop, own in zip(stops, below, strict=True):
+            more = [next(known) for _ in own]
+            yield stop if self.rule.stop else log_rest(more), more
 
     @torch.inference_mode()
     def _grow(self, active: Active, nodes: list[Sequence[int]], keep: bool) -> None:
@@ -231,7 +242,7 @@ class _Tree(_Ruled):
                 [
                     rule.texts[self.trie.name[node]],
                     round(reached.ended[node], DIGITS),
-                    self.trie.depth[node] + 1,
+                    self.trie.depth[node] + self.rule.stop,
                 ]
                 for node in best
             ],
@@ -251,8 +262,10 @@ class _Tree(_Ruled):
 class Full(_Tree):
     """The score of every name, forest by forest."""
 
-    def _forests(self, rows: int) -> list[range]:
-        return self.trie.forests(max(1, TOKENS // rows))
+    def _forests(self, rows: int) -> list[list[int]]:
+        forests = self.trie.forests(max(1, TOKENS // rows))
+        needed = ([node for node in forest if not self._free(node)] for forest in forests)
+        return [forest for forest in needed if forest]
 
     def __init__(self, rule: Rule, *decoding: Any) -> None:
         super().__init__(rule, *decoding)
@@ -280,7 +293,7 @@ class Full(_Tree):
 
 
 class BestFirst(_Tree):
-    """The likeliest names, one expansion a step and row."""
+    """The likeliest names; a step expands as many nodes of a row as names are wanted still."""
 
     def _note(self, row: Row, node: int, end: float, below: Sequence[float]) -> None:
         super()._note(row, node, end, below)
@@ -290,10 +303,15 @@ class BestFirst(_Tree):
             heapq.heappush(reached.heap, (-score, node, True))
         for child in trie.children[node]:
             bound = rule.score(reached.total[child], trie.longest[child])
-            heapq.heappush(reached.heap, (-bound, child, False))
+            heapq.heappush(reached.heap, (-bound, child, self._free(child)))
 
     def _step(self, active: Active) -> None:
-        chosen = [[heapq.heappop(row.state.heap)[1]] for row in active.rows]
+        chosen = []
+        for row in active.rows:
+            heap, wanted = row.state.heap, self.rule.top - len(row.state.best)
+            chosen.append([heapq.heappop(heap)[1]])
+            while heap and not heap[0][2] and len(chosen[-1]) < wanted:
+                chosen[-1].append(heapq.heappop(heap)[1])
         self._grow(active, chosen, keep=True)
 
     def _finish(self, row: Row) -> str:
@@ -307,6 +325,11 @@ class BestFirst(_Tree):
             for bound, node, end in reached.heap
         )
         return self._tell(row, reached.best, rest)
+
+
+def log_rest(values: Sequence[float]) -> float:
+    """Logarithm of 1 minus the sum of exponentials; that of a rounding error where it is none."""
+    return math.log(max(1 - sum(map(math.exp, values)), 1e-9))
 
 
 def log_sum(values: Any) -> float:

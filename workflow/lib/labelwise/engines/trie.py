@@ -6,9 +6,12 @@ Stated rules, on which exact likelihood and constrained decoding rest:
   entry and denotes all of them;
 - a name is the tokens that the model's own tokenizer makes of it, behind a space where the prompt
   starts the answer (``Name:``). Other ways to cut the same text into tokens are not counted;
-- a name is complete only with its end: a token that ends the answer in greedy decoding, too, that
-  is one of the model's end tokens or one whose text begins with a stop string of the protocol. So
-  "bow" is not favoured over "bow tie" for being shorter: it has to be ended.
+- a name that begins another ("bow", "bow tie") has to end to be an answer, so that it is not
+  favoured for being shorter. ``end: free``: it ends where anything follows that leads to no longer
+  listed name; its end has the probability of all that, and 1 where no longer name is listed.
+  ``end: stop``: it ends with a token that ends the answer in greedy decoding, too: an end token of
+  the model, or one whose text begins with a stop string of the protocol. Constrained decoding ends
+  so as well.
 """
 
 from collections.abc import Callable, Iterable, Sequence
