@@ -151,3 +151,39 @@ rule analyse:
     shell:
         "python -m labelwise.{wildcards.analysis} {input.experiment} --spec {params.spec:q}"
         " --out {output} 2>&1 | tee {log} >&2"
+rule calibrate:
+    """Hold the probabilities of an experiment's answers against what was right."""
+    input:
+        files=lambda w: GRID.calibrate_inputs(w.experiment),
+        code=code("calibrate"),
+    output:
+        "results/calibration/{experiment}.csv",
+    log:
+        "results/logs/calibrate/{experiment}.log",
+    benchmark:
+        "results/benchmarks/calibrate/{experiment}.jsonl"
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        points=lambda w: json.dumps(GRID.calibrated(w.experiment), sort_keys=True),
+    shell:
+        "python -m labelwise.calibrate --experiment {wildcards.experiment}"
+        " --points {params.points:q} --out {output} 2>&1 | tee {log} >&2"
+
+
+rule list_likeliest:
+    """List the likeliest names of every image of a run of exact likelihood."""
+    input:
+        responses="results/responses/{images}/{model}/{protocol}/{batching}.jsonl",
+        requests="results/requests/{images}/{protocol}/{batching}.jsonl",
+        classes=lambda w: GRID.classes(w.protocol),
+        code=code("likelihood"),
+    output:
+        "results/likeliest/{images}/{model}/{protocol}/{batching}.csv",
+    log:
+        "results/logs/list_likeliest/{images}/{model}/{protocol}/{batching}.log",
+    conda:
+        "../../envs/paper.yaml"
+    shell:
+        "python -m labelwise.likelihood {input.responses} --requests {input.requests}"
+        " --classes {input.classes} --out {output} 2>&1 | tee {log} >&2"
