@@ -152,10 +152,10 @@ rule analyse:
         "python -m labelwise.{wildcards.analysis} {input.experiment} --spec {params.spec:q}"
         " --out {output} 2>&1 | tee {log} >&2"
 rule calibrate:
-    """Hold the probabilities of an experiment's answers against what was right."""
+    """Hold the probabilities of answers against what was right."""
     input:
-        files=lambda w: GRID.calibrate_inputs(w.experiment),
-        code=code("calibrate"),
+        judged="results/judged/{experiment}.csv",
+        code=code("calibration"),
     output:
         "results/calibration/{experiment}.csv",
     log:
@@ -164,11 +164,8 @@ rule calibrate:
         "results/benchmarks/calibrate/{experiment}.jsonl"
     conda:
         "../../envs/paper.yaml"
-    params:
-        points=lambda w: json.dumps(GRID.calibrated(w.experiment), sort_keys=True),
     shell:
-        "python -m labelwise.calibrate --experiment {wildcards.experiment}"
-        " --points {params.points:q} --out {output} 2>&1 | tee {log} >&2"
+        "python -m labelwise.calibration {input.judged} --out {output} 2>&1 | tee {log} >&2"
 
 
 rule list_likeliest:

@@ -1,74 +1,207 @@
-"""Reading results/calibration/*.csv for figures and tables (stdlib only)."""
+"""How far the probabilities of answers can be trusted: calibration and selective accuracy.
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+``python -m labelwise.calibration results/judged/X.csv --out results/calibration/X.csv``: for every
+run of an experiment whose ``score`` is a probability, that is of supervised classifiers and of
+exact likelihood. The confidence of an image is the probability of the class that was named. Void
+images are left out, since no answer to them can be wrong or right, and so are answers without a
+class. Measures, each a fraction:
+
+- ``accuracy``, ``confidence``: the means over images;
+- ``ece``: expected calibration error, the mean gap between confidence and accuracy over bins of
+  equally many images (``BIN`` at least, ``BINS`` bins at most). With few images in a bin it is
+  above zero for a perfect model, too;
+- ``brier``: mean squared difference of confidence and right (1) or wrong (0);
+- ``aurc``: area under the risk-coverage curve, the mean over coverages of the share of wrong among
+  the most confident answers; 0 is best;
+- ``ece_scaled``, ``brier_scaled``: the same of confidences scaled as Platt (1999) does, a logistic
+  function of their log-odds, fitted by cross-validation: every image is scaled by what fits the
+  ``FOLDS`` - 1 folds that it is not in.
+
+Rows ``bin`` and ``bin_scaled`` have the mean confidence of a bin in ``at`` and its accuracy in
+``value``; rows ``selective`` a coverage in ``at`` and the accuracy of so many most confident
+answers. Intervals: Wilson of accuracies, else percentile bootstrap over images.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from labelwise.records import read_csv
-from labelwise.selection import MODEL_KINDS
+import numpy as np
 
-HEAD = ("experiment", "images", "model", "model_name", "model_kind", "protocol", "kind", "mapper")
-COLUMNS = (*HEAD, "labels", "rules", "measure", "at", "value", "low", "high", "n")
+from labelwise import draw, judge, records
+from labelwise.errors import LabelwiseError, cli
+from labelwise.statistics import percentile, wilson
 
+if TYPE_CHECKING:
+    import pandas
 
-@dataclass(frozen=True)
-class Number:
-    """One number: where on the axis it stands, itself, its interval, and images under it."""
-
-    at: float | None
-    value: float
-    low: float | None
-    high: float | None
-    n: int
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """One run under one label set; ``series``: measure -> its numbers in order."""
-
-    experiment: str
-    images: str
-    model: str
-    model_name: str
-    model_kind: str
-    protocol: str
-    kind: str
-    mapper: str
-    labels: str
-    rules: str
-    series: dict[str, list[Number]] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """The model, and the protocol of one that is prompted."""
-        return self.model_name if self.kind == "classify" else f"{self.model_name}, {self.protocol}"
-
-    def one(self, measure: str) -> Number:
-        """The only number of a measure."""
-        return self.series[measure][0]
+BIN, BINS = 8, 10
+FOLDS = 5
+REPLICATES = 1000
+CURVE = 200
+"""Points of a selective curve at most."""
+CLIP = 1e-6
+HEAD = ("experiment", "images", "labels", "model", "model_name", "model_kind", "kind", "protocol")
+COLUMNS = (*HEAD, "measure", "at", "value", "low", "high", "n")
 
 
-def load(path: str | Path) -> list[Calibrated]:
-    """The runs of a file, by kind of model and then as in the file; none if none has any."""
-    runs: dict[tuple[str, ...], Calibrated] = {}
-    for row in read_csv(path, COLUMNS):
-        key = tuple(row[name] for name in (*HEAD, "labels", "rules"))
-        run = runs.setdefault(key, Calibrated(*key))
-        at, value, low, high = (_number(row, name) for name in ("at", "value", "low", "high"))
-        run.series.setdefault(row["measure"], []).append(
-            Number(at, value or 0.0, low, high, int(row["n"]))
+def bins(confidence: np.ndarray) -> np.ndarray:
+    """The bin of each image, int [n]: equally many images a bin, in the order of confidence."""
+    n = len(confidence)
+    found = np.empty(n, dtype=np.int64)
+    count = min(BINS, max(1, n // BIN))
+    for number, part in enumerate(np.array_split(np.argsort(confidence, kind="stable"), count)):
+        found[part] = number
+    return found
+
+
+def ece(confidence: np.ndarray, right: np.ndarray, member: np.ndarray) -> float:
+    """Expected calibration error of confidences [n] and hits bool [n] over bins int [n]."""
+    return float(np.abs(np.bincount(member, confidence - right)).sum() / len(right))
+
+
+def brier(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Mean squared difference of confidences [n] and hits bool [n]."""
+    return float(((confidence - right) ** 2).mean())
+
+
+def selective(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Hits among the k most confident answers, int [n], for k = 1..n; equal ones as given."""
+    return np.cumsum(right[np.argsort(-confidence, kind="stable")])
+
+
+def aurc(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Area under the risk-coverage curve."""
+    return float((1 - selective(confidence, right) / np.arange(1, len(right) + 1)).mean())
+
+
+def log_odds(confidence: np.ndarray) -> np.ndarray:
+    """Log-odds of probabilities, which are kept ``CLIP`` from 0 and 1."""
+    p = np.clip(confidence, CLIP, 1 - CLIP)
+    return np.log(p / (1 - p))
+
+
+def platt(confidence: np.ndarray, right: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept of Platt's logistic function of the log-odds.
+
+    As he proposes, hits aim at (hits + 1) / (hits + 2) and the others at 1 / (others + 2), so that
+    no number runs away where all answers are right.
+    """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    odds, hits = log_odds(confidence), right.sum()
+    aim = np.where(right, (hits + 1) / (hits + 2), 1 / (len(right) - hits + 2))
+
+    def loss(line: np.ndarray) -> tuple[float, np.ndarray]:
+        z = line[0] * odds + line[1]
+        gap = expit(z) - aim
+        return float((np.logaddexp(0, z) - aim * z).mean()), np.array(
+            [(gap * odds).mean(), gap.mean()]
         )
-    order = list(MODEL_KINDS)
-    return sorted(runs.values(), key=lambda r: order.index(r.model_kind))
+
+    slope, intercept = minimize(loss, np.array([1.0, 0.0]), jac=True, method="BFGS").x
+    return float(slope), float(intercept)
 
 
-def _number(row: Mapping[str, str], name: str) -> float | None:
-    return float(row[name]) if row[name] else None
+def scaled(confidence: np.ndarray, right: np.ndarray, images: Sequence[str]) -> np.ndarray:
+    """Confidences scaled by what fits the folds that an image is not in; folds drawn by image."""
+    n = len(right)
+    order = sorted(range(n), key=lambda i: draw.key(0, "calibration fold", images[i]))
+    fold = np.empty(n, dtype=np.int64)
+    fold[order] = np.arange(n) % min(FOLDS, n)
+    found = np.empty(n)
+    for number in range(fold.max() + 1):
+        here = fold == number
+        slope, intercept = platt(confidence[~here], right[~here]) if n > 1 else (1.0, 0.0)
+        found[here] = 1 / (1 + np.exp(-(slope * log_odds(confidence[here]) + intercept)))
+    return found
 
 
-def corrected(runs: Iterable[Calibrated]) -> dict[tuple[str, str], list[Calibrated]]:
-    """Runs by (images, labels)."""
-    grouped: dict[tuple[str, str], list[Calibrated]] = {}
-    for run in runs:
-        grouped.setdefault((run.images, run.labels), []).append(run)
-    return grouped
+def measure(
+    confidence: np.ndarray, right: np.ndarray, images: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Rows of one run (``COLUMNS`` from ``measure`` on), from confidences [n] and hits bool [n]."""
+    n = len(right)
+    later = scaled(confidence, right, images)
+    kinds = {"": (confidence, bins(confidence)), "_scaled": (later, bins(later))}
+    numbers = {
+        "confidence": lambda pick: float(confidence[pick].mean()),
+        "aurc": lambda pick: aurc(confidence[pick], right[pick]),
+    }
+    for suffix, (said, member) in kinds.items():
+        numbers[f"ece{suffix}"] = lambda pick, s=said, m=member: ece(s[pick], right[pick], m[pick])
+        numbers[f"brier{suffix}"] = lambda pick, s=said: brier(s[pick], right[pick])
+    generator = draw.rng(0, "calibration", n)
+    picks = [generator.integers(n, size=n) for _ in range(REPLICATES)]
+    yield _row("accuracy", None, right.mean(), wilson(int(right.sum()), n), n)
+    for name, number in numbers.items():
+        ends = percentile(np.array([number(pick) for pick in picks]))
+        yield _row(name, None, number(np.arange(n)), ends, n)
+    for suffix, (said, member) in kinds.items():
+        for number in range(member.max() + 1):
+            here = member == number
+            hits, size = int(right[here].sum()), int(here.sum())
+            yield _row(f"bin{suffix}", said[here].mean(), hits / size, wilson(hits, size), size)
+    hits = selective(confidence, right)
+    for k in sorted({round(k) for k in np.linspace(1, n, min(n, CURVE))}):
+        own = int(hits[k - 1])
+        yield _row("selective", k / n, own / k, wilson(own, k), k)
+
+
+def _row(
+    name: str, at: float | None, value: float, ends: Sequence[float], n: int
+) -> dict[str, Any]:
+    low, high = (f"{float(end):.6g}" for end in ends)
+    at = None if at is None else f"{at:.6g}"
+    return {"measure": name, "at": at, "value": f"{value:.6g}", "low": low, "high": high, "n": n}
+
+
+def rows(judged: "pandas.DataFrame") -> Iterator[dict[str, Any]]:
+    """All rows, from those of ``labelwise.judge``; of several batchings and mappers the first."""
+    asked = judged[
+        ((judged.model_kind == "supervised") | (judged.kind == "likelihood"))
+        & judged.score.notna()
+        & (judged["class"] != "")
+        & (judged.category != "N")
+    ].drop_duplicates([*HEAD, "image"])
+    if not asked.score.between(0, 1).all():
+        raise LabelwiseError("judged: score: not all are probabilities; make predictions again")
+    for head, own in asked.groupby(list(HEAD), sort=False):
+        named = dict(zip(HEAD, head, strict=True))
+        confidence, right = own.score.to_numpy(float), own.right.to_numpy(bool)
+        for row in measure(confidence, right, own.image.tolist()):
+            yield named | row
+
+
+def read(path: str | Path) -> "pandas.DataFrame":
+    """The rows of a file: texts, and numbers in the columns from ``at`` on (NaN where empty)."""
+    import pandas
+
+    records.read_csv(path, COLUMNS)  # a missing file or column is told in one line
+    table = pandas.read_csv(path, dtype=str, keep_default_na=False)
+    numbers = ["at", "value", "low", "high", "n"]
+    table[numbers] = table[numbers].apply(pandas.to_numeric)
+    prompted = table.kind == "likelihood"
+    table["name"] = table.model_name.where(~prompted, table.model_name + ", " + table.protocol)
+    return table
+
+
+@cli
+def main(argv: list[str] | None = None) -> None:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(
+        prog="python -m labelwise.calibration",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("judged", type=Path, help="results/judged/*.csv")
+    parser.add_argument("--out", type=Path, required=True, help="results/calibration/*.csv")
+    args = parser.parse_args(argv)
+    columns = (*HEAD, "image", "category", "class", "score", "right")
+    records.write_csv(args.out, COLUMNS, rows(judge.read(args.judged, columns)))
+
+
+if __name__ == "__main__":
+    main()

@@ -122,6 +122,7 @@ class Grid(Inputs):
                     f"config: {where}: {model} is a classifier and takes no {', '.join(asks)};"
                     " give it a block of its own with models alone"
                 )
+            checks.can_classify(self.config["models"][model], f"config: {where}: {model}")
             yield CLASSIFY, "b1", ARGMAX
             return
         if "protocols" not in chosen:

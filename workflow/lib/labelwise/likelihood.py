@@ -40,9 +40,13 @@ def probabilities(scored: Mapping[str, Any], rule: str) -> list[float]:
 
 
 def cells(scored: Mapping[str, Any], rule: str) -> dict[str, str]:
-    """``score`` and ``margin`` of a prediction: the first name's probability, its lead."""
-    first, second, *_ = [*probabilities(scored, rule), 0.0]
-    return {"score": f"{first:.6g}", "margin": f"{first - second:.6g}"}
+    """``score`` and ``margin`` of a prediction: the first name's probability, and its lead.
+
+    Where the second name is not told it may have all that the others have.
+    """
+    first, *others = probabilities(scored, rule)
+    second = others[0] if others else 1 - first
+    return {"score": f"{first:.6g}", "margin": f"{max(first - second, 0):.6g}"}
 
 
 def rows(

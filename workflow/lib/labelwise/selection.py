@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labelwise.errors import LabelwiseError
-from labelwise.records import CATEGORIES, OUTCOMES, read_csv
+from labelwise.records import CATEGORIES, CERTAIN, OUTCOMES, read_csv
 
 TEXTS = (
     "experiment",
@@ -272,13 +272,15 @@ def standing(runs: Iterable[Run]) -> list[Run]:
     """Of every model the runs whose answers are looked at singly, in all batchings.
 
     Exact matching and classifiers as they are; of the mapped runs those with the mapper that stands
-    for the model (``representative``). Only closed and open world, and classification.
+    for the model (``representative``). Only closed and open world, names that are certain to be
+    listed (``records.CERTAIN``), and classification.
     """
     kept = []
     for own in by_model(runs).values():
         best = representative(own)
         mappers = {"exact", "argmax"} | ({best.mapper} if best else set())
-        kept += [run for run in own if run.task in ("CW", "CW+", "OW") and run.mapper in mappers]
+        tasks = ("CW", "CW+", "OW", *CERTAIN)
+        kept += [run for run in own if run.task in tasks and run.mapper in mappers]
     return kept
 
 

@@ -10,6 +10,9 @@ from labelwise.points import CLASSIFY
 JUDGED = ("agreement", "confusions", "gallery", "positions", "reliability")
 """Figures of single answers; all others are drawn from the experiment's scores."""
 
+CALIBRATED = ("calibration", "selective")
+"""Figures of probabilities."""
+
 SHOWN = ("show", "credits")
 """Keys of an image set's entry that say which of its images may be shown."""
 
@@ -26,6 +29,9 @@ def figure_inputs(grid: Grid, figure: str) -> dict[str, Any]:
         return {"table": tally(entry["annotation"])}
     experiment = entry["experiment"]
     kind = "judged" if figure in JUDGED else figure if figure in ANALYSES else "experiments"
+    experiment = grid.config["figures"][figure]["experiment"]
+    kind = "judged" if figure in JUDGED else "experiments"
+    kind = "calibration" if figure in CALIBRATED else kind
     inputs: dict[str, Any] = {"table": f"results/{kind}/{experiment}.csv"}
     if figure == "gallery":
         inputs["files"] = thumbnails(grid, grid.config["experiments"][experiment]["images"])
