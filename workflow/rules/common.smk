@@ -44,7 +44,7 @@ shell.prefix(
     "set -euo pipefail; "
     '[ -n "${{CONDA_PREFIX:-}}" ] || '
     f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
-    f"export PYTHONPATH={shlex.quote(str(LIB))}; "
+    f"export PYTHONPATH={shlex.quote(str(LIB))}" + '"${{PYTHONPATH:+:$PYTHONPATH}}"; '
     "export MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=8589934592; "
 )
 

@@ -59,7 +59,7 @@ rule infer:
         images="results/images/{images}.csv",
         classes=lambda w: GRID.classes(w.protocol),
         weights=lambda w: GRID.weights_of("models", w.model),
-        code=lambda w: code("infer", f"engines.{config['models'][w.model]['engine']}"),
+        code=lambda w: code("infer", f"engines.{GRID.engine_module(w.model)}"),
     output:
         responses="results/responses/{images}/{model}/{protocol}/{batching}.jsonl",
         meta="results/responses/{images}/{model}/{protocol}/{batching}.meta.json",

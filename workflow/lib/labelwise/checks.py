@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labelwise import shards, variations
+from labelwise import plugins, shards
 from labelwise.errors import LabelwiseError
 from labelwise.inputs import pair_files, template_files
 from labelwise.looks import CLASSIFIERS, Looks
@@ -20,6 +21,9 @@ from labelwise.records import CERTAIN, LISTED
 
 PRIMER = re.compile(r"^primer:(?!\s*(?:\"\"|'')?\s*$)", re.M)
 """The line of a prompt file that starts the model's answer."""
+
+SEARCHING = ("composed", "transformers", "oracle", "chance")
+"""Engines that find answers among the names of a list (and controls, which know them)."""
 
 
 def known(config: Mapping[str, Any], kind: str, name: str, where: str) -> None:
@@ -88,6 +92,13 @@ def entries(config: Mapping[str, Any], locked: Collection[str]) -> None:
         ):
             if key in entry:
                 known(config, kind, entry[key], f"{where}: {key}")
+        if plugins.is_plugin(entry["engine"]):
+            plugins.find(entry["engine"], f"config: {where}: engine")
+        elif "options" in entry:
+            raise LabelwiseError(
+                f"config: {where}: options: {entry['engine']} is built in and has keys of its own;"
+                " options are of engines of other packages"
+            )
         if entry["engine"] in (*CLASSIFIERS, "openai") and entry.get("shards", 1) > 1:
             what = "a server takes `concurrency`" if entry["engine"] == "openai" else "one job"
             raise LabelwiseError(f"config: {where}: shards: leave it out; {what} is enough")
@@ -166,12 +177,13 @@ def cannot(entry: Mapping[str, Any], kind: str, images: int) -> str:
     most = 1 if paligemma else entry.get("max_images", images)
     if images > most:
         return f"batches: the model takes {most} image{'s' if most > 1 else ''} a prompt"
-    if kind in CERTAIN and entry["engine"] == "openai":
-        instead = {
-            "constrained": "ask a closed protocol with format structured, whose schema lists them",
-            "likelihood": "ask a model of engine transformers",
-        }
-        return f"a server does not let names be searched; {instead[kind]}"
+    if kind in CERTAIN and entry["engine"] not in SEARCHING:
+        structured = kind == "constrained" and entry["engine"] == "openai"
+        instead = "a closed protocol with format structured" if structured else "a model run here"
+        return (
+            f"the engine {entry['engine']} does not search names, {' and '.join(SEARCHING[:2])} do;"
+            f" take {instead}"
+        )
     if kind in CERTAIN and images > 1:
         return f"batches: a {kind} protocol takes one image a prompt"
     if paligemma and kind in LISTED:

@@ -8,7 +8,6 @@ holds the names of images and answers alone.
 import argparse
 import dataclasses
 import hashlib
-import importlib
 import json
 import re
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from labelwise import classnames, gpu, prompts, provenance, records
+from labelwise import classnames, gpu, plugins, prompts, provenance, records
 from labelwise.engines.base import Answer, Engine, Question, Run
 from labelwise.errors import LabelwiseError, cli
 from labelwise.journal import Journal, key
@@ -40,6 +39,8 @@ def load(spec: dict[str, Any], run: Run) -> Engine:
     """
     spec = {**spec, **spec.get("numerics", {})}
     return importlib.import_module(f"labelwise.engines.{spec['engine']}").Model(spec, run)
+    """The engine that a model's entry names, ready to answer."""
+    return plugins.load(spec["engine"])(spec, run)
 
 
 def key_of(

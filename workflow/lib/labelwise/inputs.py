@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from labelwise import shards, variations
+from labelwise import plugins, shards
 from labelwise.looks import CLASSIFIERS, Looks
 from labelwise.points import CLASSIFY, OPTIONS, Run, batch
 
@@ -74,7 +75,16 @@ class Inputs:
     def entry(self, kind: str, name: str) -> dict[str, Any]:
         """One entry without the keys that say how it is shown, or where it runs."""
         without = DISPLAY.get(kind, ()) + (MACHINES if kind == "models" else ())
-        return {k: v for k, v in self.config[kind][name].items() if k not in without}
+        entry = {k: v for k, v in self.config[kind][name].items() if k not in without}
+        if kind == "models" and plugins.is_plugin(entry["engine"]):
+            where = f"config: models: {name}: engine"
+            entry["package"] = plugins.package(plugins.find(entry["engine"], where))
+        return entry
+
+    def engine_module(self, model: str) -> str:
+        """The module of ours that a model's answers depend on, below ``labelwise.engines``."""
+        engine = self.config["models"][model]["engine"]
+        return "base" if plugins.is_plugin(engine) else engine
 
     def weights_of(self, kind: str, name: str) -> list[str]:
         """Files that say which weights a model or encoder has fetched."""

@@ -44,4 +44,5 @@ def progress(
             rate = done / (now - start)
             minutes, seconds = divmod(round((total - done) / rate), 60)
             line = f"{what}: {done}/{total}, {rate:.1f}/s, {minutes}:{seconds:02d} min left"
-            print(f"{line}, {note()}" if note else line, file=sys.stderr, flush=True)
+            told = note() if note else ""
+            print(f"{line}, {told}" if told else line, file=sys.stderr, flush=True)

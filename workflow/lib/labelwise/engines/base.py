@@ -61,17 +61,22 @@ class Answer:
 
 
 class Engine(Protocol):
-    """Answers questions; a module ``labelwise.engines.<engine>`` has one class ``Model``.
+    """Answers questions. Only ``__init__`` and ``answer`` are to be written (docs/engine.md).
 
     Loading weights happens in ``__init__``, which is not called when every answer is known already.
     An engine never invents an answer: what fails is raised.
+
+    Args:
+        spec: the model's entry of the config, without name and machine; what an engine of another
+            package is told is under ``options``.
+        run: what may be known of the run.
     """
 
-    journalled: bool
+    journalled: bool = True
     """False for controls, whose answers cost nothing and depend on labels."""
 
-    synced: bool
-    """True where answers are paid for: each is on disk before the next; may be left out (False)."""
+    synced: bool = False
+    """True where answers are paid for: each is on disk before the next."""
 
     def __init__(self, spec: dict[str, Any], run: Run) -> None: ...
 
@@ -80,9 +85,9 @@ class Engine(Protocol):
         ...
 
     def note(self) -> str:
-        """What else the line of progress tells; an engine may leave it out."""
-        ...
+        """What else the line of progress tells."""
+        return ""
 
     def describe(self) -> dict[str, Any]:
         """Facts for the record: device, dtype, tensor batch, counters."""
-        ...
+        return {}
