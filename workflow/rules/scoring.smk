@@ -151,6 +151,8 @@ rule analyse:
     shell:
         "python -m labelwise.{wildcards.analysis} {input.experiment} --spec {params.spec:q}"
         " --out {output} 2>&1 | tee {log} >&2"
+
+
 rule calibrate:
     """Hold the probabilities of answers against what was right."""
     input:

@@ -11,8 +11,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from labelwise import shards, variations
-from labelwise import plugins, shards
+from labelwise import plugins, shards, variations
 from labelwise.errors import LabelwiseError
 from labelwise.inputs import pair_files, template_files
 from labelwise.looks import CLASSIFIERS, Looks

@@ -38,8 +38,6 @@ def load(spec: dict[str, Any], run: Run) -> Engine:
     otherwise is taken for theirs.
     """
     spec = {**spec, **spec.get("numerics", {})}
-    return importlib.import_module(f"labelwise.engines.{spec['engine']}").Model(spec, run)
-    """The engine that a model's entry names, ready to answer."""
     return plugins.load(spec["engine"])(spec, run)
 
 

@@ -6,8 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from labelwise import shards, variations
-from labelwise import plugins, shards
+from labelwise import plugins, shards, variations
 from labelwise.looks import CLASSIFIERS, Looks
 from labelwise.points import CLASSIFY, OPTIONS, Run, batch
 

@@ -11,7 +11,7 @@ JUDGED = ("agreement", "confusions", "gallery", "positions", "reliability")
 """Figures of single answers; all others are drawn from the experiment's scores."""
 
 CALIBRATED = ("calibration", "selective")
-"""Figures of probabilities."""
+"""Figures and tables of probabilities."""
 
 SHOWN = ("show", "credits")
 """Keys of an image set's entry that say which of its images may be shown."""
@@ -28,10 +28,7 @@ def figure_inputs(grid: Grid, figure: str) -> dict[str, Any]:
     if "annotation" in entry:
         return {"table": tally(entry["annotation"])}
     experiment = entry["experiment"]
-    kind = "judged" if figure in JUDGED else figure if figure in ANALYSES else "experiments"
-    experiment = grid.config["figures"][figure]["experiment"]
-    kind = "judged" if figure in JUDGED else "experiments"
-    kind = "calibration" if figure in CALIBRATED else kind
+    kind = "judged" if figure in JUDGED else _analysis(figure)
     inputs: dict[str, Any] = {"table": f"results/{kind}/{experiment}.csv"}
     if figure == "gallery":
         inputs["files"] = thumbnails(grid, grid.config["experiments"][experiment]["images"])
@@ -45,11 +42,17 @@ def table_inputs(grid: Grid, table: str) -> dict[str, Any]:
     entry = grid.config["tables"][table]
     if "annotation" in entry:
         return {"table": tally(entry["annotation"])}
-    kind = table if table in ANALYSES else "experiments"
-    inputs: dict[str, Any] = {"table": f"results/{kind}/{entry['experiment']}.csv"}
+    inputs: dict[str, Any] = {"table": f"results/{_analysis(table)}/{entry['experiment']}.csv"}
     if "noise" in entry:
         inputs["noise"] = noise(entry["noise"])
     return inputs
+
+
+def _analysis(name: str) -> str:
+    """The folder of what a figure or table shows: an analysis, or the experiments themselves."""
+    if name in CALIBRATED:
+        return "calibration"
+    return name if name in ANALYSES else "experiments"
 
 
 def noise(experiment: str) -> str:
