@@ -20,6 +20,7 @@ FILES = sorted(PHOTOS.glob("*.jpg"))[:3]
 ROWS = [
     {"image": file.stem, "file": str(file), "sha256": file.stem, "status": "ok"} for file in FILES
 ]
+IMAGES = {row["image"]: (row["file"], row["sha256"]) for row in ROWS}
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +45,11 @@ def spec(folder):
 
 def answered(folder, journal, names=NAMES, **protocol):
     header, asked = written(names, **protocol)
+    out = journal.with_suffix(".responses")
     with Journal(journal) as known:
-        told, facts = infer.infer(spec(folder), Run(header, names), asked, ROWS, known)
-    return header, asked, json.loads(json.dumps(told)), facts
+        run = Run(header, names)
+        facts = infer.infer(spec(folder), run, lambda: iter(asked), IMAGES, known, out)
+    return header, asked, list(map(json.loads, out.read_text().splitlines())), facts
 
 
 def test_the_benchmark_agrees_with_plain_passes_at_far_fewer_tokens(tmp_path):
@@ -131,13 +134,14 @@ def test_one_bare_name_an_image():
 def test_models_that_cannot_are_refused(tmp_path, folder):
     served = {"engine": "openai"}
     assert "format structured" in cannot(served, "constrained", 1)
-    assert "engine transformers" in cannot(served, "likelihood", 1)
+    assert "take a model run here" in cannot(served, "likelihood", 1)
     assert "one image" in cannot({"engine": "composed"}, "likelihood", 5)
     assert cannot({"engine": "composed"}, "likelihood", 1) == ""
     header, asked = written(kind="likelihood")
     plain = spec(folder) | {"prefix": "plain"}
     with Journal(tmp_path / "j") as known, pytest.raises(LabelwiseError, match="needs a prefix"):
-        infer.infer(plain, Run(header, NAMES), asked, ROWS, known)
+        run, out = Run(header, NAMES), tmp_path / "out"
+        infer.infer(plain, run, lambda: iter(asked), IMAGES, known, out)
 
 
 def test_prompts_are_those_of_the_closed_world():

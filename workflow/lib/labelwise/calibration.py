@@ -19,7 +19,8 @@ class. Measures, each a fraction:
 
 Rows ``bin`` and ``bin_scaled`` have the mean confidence of a bin in ``at`` and its accuracy in
 ``value``; rows ``selective`` a coverage in ``at`` and the accuracy of so many most confident
-answers. Intervals: Wilson of accuracies, else percentile bootstrap over images.
+answers. Intervals: Wilson of accuracies, else percentile bootstrap over images, widened to hold the
+estimate where they do not (resampling adds to ``ece``, which noise can only make larger).
 """
 
 import argparse
@@ -137,8 +138,9 @@ def measure(
     picks = [generator.integers(n, size=n) for _ in range(REPLICATES)]
     yield _row("accuracy", None, right.mean(), wilson(int(right.sum()), n), n)
     for name, number in numbers.items():
-        ends = percentile(np.array([number(pick) for pick in picks]))
-        yield _row(name, None, number(np.arange(n)), ends, n)
+        low, high = percentile(np.array([number(pick) for pick in picks]))
+        value = number(np.arange(n))
+        yield _row(name, None, value, (min(low, value), max(high, value)), n)
     for suffix, (said, member) in kinds.items():
         for number in range(member.max() + 1):
             here = member == number
