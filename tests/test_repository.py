@@ -61,18 +61,11 @@ def test_every_rule_names_an_environment():
             assert named and (ROOT / "envs" / f"{named.group(1)}.yaml").is_file(), rule[:40]
 
 
-<<<<<<< HEAD
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 PAGES += [*(ROOT / "docs").glob("*.md"), *(ROOT / "data/demo").rglob("*.md")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-=======
-@pytest.mark.parametrize(
-    "page",
-    ["README.md", "docs/servers.md", "docs/likelihood.md", "docs/engine.md", "data/demo/README.md"],
-)
->>>>>>> 20ce3df (Tests and pages of plug-ins and named answers)
 def test_local_links_lead_somewhere(page):
     for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
         assert (page.parent / link).exists(), link
