@@ -9,9 +9,11 @@ Results lie where the experiment is: one path segment an axis, each stage adding
     results/scores/       {images}/{model}/{protocol}/{batching}/{mapper}/{labels}.json
     results/annotation/   {annotation}/{cases.jsonl,key.csv,tally.csv}
     results/experiments/  {experiment}.csv
+    results/judged/       {experiment}.csv                    (single answers and their verdicts)
     results/figures/      {figure}.{pdf,png,svg}
     results/tables/       {table}.{csv,tex,html}         paper/{table}.* has the paper's numbers beside
     results/findings.md   what holds of the paper's claims
+    results/              runs.html provenance.html browser.html report.html
 
 Analyses of an experiment lie beside it: results/{numerics,ranks,sensitivity}/{experiment}.csv, and all
 results in one file for others to list: results/leaderboard.{csv,json}.
@@ -32,6 +34,7 @@ include: "workflow/rules/mapping.smk"
 include: "workflow/rules/scoring.smk"
 include: "workflow/rules/annotation.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/publish.smk"
 
 
 localrules:
@@ -42,6 +45,7 @@ localrules:
     tables,
     oop,
     fetch_weights,
+    pack,
     list_classes,
     read_labels,
 
@@ -57,6 +61,9 @@ rule all:
         "results/leaderboard.csv",
         ANNOTATIONS.targets,
         "results/findings.md",
+        "results/runs.html",
+        "results/provenance.html",
+        "results/browser.html",
 
 
 rule responses:
@@ -87,3 +94,6 @@ rule tables:
     """Typeset all tables, in all formats."""
     input:
         shown("tables"),
+
+
+include: "workflow/rules/archive.smk"

@@ -4,9 +4,10 @@ import re
 import shutil
 
 TABLES = {"typeset_table", "compare_table"}
-BELOW_SCORE = TABLES | {"score", "gather", "draw_figure", "state_findings"}
+PAGES = {"list_runs", "browse"}
+BELOW_SCORE = TABLES | PAGES | {"score", "gather", "draw_figure", "state_findings"}
 BELOW_MAP = BELOW_SCORE | {"map_responses"}
-BELOW_INFER = BELOW_MAP | {"infer"}
+BELOW_INFER = BELOW_MAP | {"infer", "tell_provenance"}
 
 
 def test_nothing_is_left_after_a_build(study):
@@ -69,14 +70,19 @@ def test_a_new_label_set_asks_nothing(study):
         "  more: {format: csv, file: data/demo/labels/multi.csv, void: exclude}\nmodels:\n",
     )
     planned = study.planned()
-    assert set(planned) == BELOW_SCORE | {"read_labels"}
+    assert set(planned) == BELOW_SCORE | {"read_labels", "tell_provenance"}
     assert planned["score"] == 7
 
 
 def test_a_new_encoder_asks_nothing(study):
     study.edit("config/config.yaml", "mappers: [exact]}", "mappers: [exact, glove]}")
     planned = study.planned()
-    assert set(planned) == BELOW_MAP | {"embed_classes", "fetch_weights", "analyse_oop"}
+    assert set(planned) == BELOW_MAP | {
+        "embed_classes",
+        "fetch_weights",
+        "analyse_oop",
+        "tell_provenance",
+    }
     assert planned["map_responses"] == 6
 
 
@@ -126,7 +132,7 @@ def test_a_model_that_joins_is_asked_alone(study):
 
 def test_a_display_name_asks_nothing(study):
     study.edit("config/config.yaml", "name: Guess", "name: A guess")
-    assert set(study.planned()) == BELOW_SCORE - {"score"}
+    assert set(study.planned()) == BELOW_SCORE - {"score"} | {"tell_provenance"}
 
 
 def test_a_table_module_typesets_that_table(study):
@@ -141,7 +147,7 @@ def test_a_number_of_the_paper_is_set_beside_anew(study):
 
 def test_a_model_that_is_declared_to_be_the_papers_asks_nothing(study):
     study.edit("config/config.yaml", "name: Guess", "name: Guess, paper: GPT-4o")
-    assert set(study.planned()) == {"compare_table", "state_findings"}
+    assert set(study.planned()) == {"compare_table", "state_findings", "tell_provenance"}
 
 
 def test_a_claim_is_tested_anew_and_nothing_else(study):
@@ -168,7 +174,7 @@ def test_two_builds_give_equal_bytes(built, study):
     for path in sorted((built.root / "results").rglob("*")):
         name = path.relative_to(built.root)
         timed = {"logs", "benchmarks", "journal"} & set(name.parts) or ".meta." in name.name
-        timed = timed or name.name == ".gitkeep"
+        timed = timed or name.name in (".gitkeep", "provenance.html")
         if path.is_file() and not timed:
             assert undated(study.root / name) == undated(path), name
 

@@ -14,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 LIB = Path(workflow.basedir) / "workflow" / "lib"
 sys.path.insert(0, str(LIB))
 
-from labelwise import analyses
+from labelwise import analyses, restricted
 from labelwise import shown as showing
 from labelwise import typeset as typesetting
 from labelwise.annotation.plan import Annotations

@@ -112,3 +112,112 @@ def _plan(grid: Grid, experiment: str) -> dict[str, Any]:
         "original": {name: grid.config["images"][name]["original"] for name in entry["images"]},
         "classes": {CLASSIFY: usual, **classes},
     }
+
+
+def browser_inputs(grid: Grid) -> dict[str, Any]:
+    """Inputs of ``browse``: all that has been asked, said, mapped and labelled."""
+    plan = _browser_plan(grid)
+    runs = sorted({point.run for point in grid.points})
+    asked = [run for run in runs if run.protocol != CLASSIFY]
+    return {
+        "predictions": sorted({point.predictions for point in grid.points}),
+        "responses": [f"results/responses/{run.path}.jsonl" for run in asked],
+        "requests": sorted(
+            {f"results/requests/{r.images}/{r.protocol}/{r.batching}.jsonl" for r in asked}
+        ),
+        "images": [f"results/images/{name}.csv" for name in plan["original"]],
+        "labels": [f"results/labels/{name}.csv" for name in plan["labels"]],
+        "classes": sorted(f"results/classes/{name}.csv" for name in set(plan["classes"].values())),
+        "equivalents": sorted({file for name in plan["labels"] for file in grid.equivalents(name)}),
+        "thumbnails": sorted(plan["thumbnails"].values()),
+    }
+
+
+def browser_plan(grid: Grid) -> str:
+    """What the browser shows, as JSON; see ``browser.build``."""
+    return json.dumps(_browser_plan(grid), sort_keys=True, separators=(",", ":"))
+
+
+def _browser_plan(grid: Grid) -> dict[str, Any]:
+    points = list(dict.fromkeys((*point.run, point.mapper) for point in grid.points))
+    images = list(dict.fromkeys(point[0] for point in points))
+    prompted = sorted({point[2] for point in points} - {CLASSIFY})
+    classes = {name: grid.config["protocols"][name]["classes"] for name in prompted}
+    usual = next(iter(classes.values()), next(iter(grid.config["class_names"])))
+    original = {name: grid.config["images"][name]["original"] for name in images}
+    used = sorted({point.labels for point in grid.points} | set(original.values()))
+    models = dict.fromkeys(point[1] for point in points)
+    return {
+        "points": points,
+        "prompted": prompted,
+        "classes": {CLASSIFY: usual, **classes},
+        "original": original,
+        "labels": {name: json.loads(grid.spec("labels", name)) for name in used},
+        "names": {name: grid.config["models"][name].get("name", name) for name in models},
+        "thumbnails": {name: file for name in images for file in thumbnails(grid, [name])},
+    }
+
+
+def metas(grid: Grid) -> list[str]:
+    """The records of all runs that compute something: of models that write, and of classifiers."""
+    points = {point.run for point in grid.points}
+    found = {
+        f"results/responses/{run.path}.meta.json"
+        for run in points
+        if not grid.classifies(run.model)
+    }
+    for run in points:
+        look = grid.classifies(run.model) and grid.looks.name(run.model)
+        found |= {f"results/logits/{run.images}/{look}.meta.json"} if look else set()
+    return sorted(found)
+
+
+def used_config(grid: Grid) -> str:
+    """The configuration as far as some experiment uses it, as JSON."""
+    config, points = grid.config, grid.points
+    models = _models(grid)
+    protocols = {point.run.protocol for point in points} - {CLASSIFY}
+    mappers = {point.mapper for point in points} & set(config["mappers"])
+    mappers |= {config["models"][m]["mapper"] for m in models if "mapper" in config["models"][m]}
+    images = {point.run.images for point in points}
+    chosen = {
+        "images": images,
+        "labels": {p.labels for p in points} | {config["images"][i]["original"] for i in images},
+        "models": models,
+        "protocols": protocols,
+        "mappers": mappers,
+        "encoders": {
+            config["mappers"][m]["encoder"] for m in mappers if "encoder" in config["mappers"][m]
+        },
+        "class_names": {config["protocols"][p]["classes"] for p in protocols},
+    }
+    kept = {kind: {n: config[kind][n] for n in sorted(names)} for kind, names in chosen.items()}
+    shown = {kind: config[kind] for kind in ("experiments", "figures", "tables")}
+    return json.dumps(kept | shown, sort_keys=True, separators=(",", ":"))
+
+
+def _models(grid: Grid) -> set[str]:
+    """Models that are run, and those that they or the protocols use."""
+    found = {point.run.model for point in grid.points}
+    entries = [grid.config["models"][model] for model in found]
+    found |= {entry["classifier"] for entry in entries if "classifier" in entry}
+    for name in {point.run.protocol for point in grid.points} - {CLASSIFY}:
+        entry = grid.config["protocols"][name]
+        sources = (entry.get("distractors", {}), entry.get("candidates", {}))
+        found |= {source["model"] for source in sources if "model" in source}
+    return found
+
+
+def weights(grid: Grid) -> list[str]:
+    """The records of the weights of all models and text encoders that are run."""
+    models = _models(grid)
+    encoders = {
+        encoder
+        for point in grid.points
+        if (encoder := grid.config["mappers"].get(point.mapper, {}).get("encoder"))
+    }
+    looks = {look for m in models if grid.classifies(m) and (look := grid.looks.name(m))}
+    found = {file for look in looks for file in grid.looks.weights(look)["weights"]}
+    for kind, names in (("models", set(models) - set(grid.classifiers())), ("encoders", encoders)):
+        found |= {file for name in names for file in grid.weights_of(kind, name)}
+    return sorted(file for file in found if file.startswith("results/weights/"))

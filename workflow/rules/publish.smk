@@ -1,0 +1,71 @@
+"""What goes with the tables and figures: runs, provenance, and every single answer."""
+
+PAGES = "workflow/lib/labelwise/pages"
+
+
+rule list_runs:
+    """List every run of the study, with the outcomes of its answers beside its accuracy."""
+    input:
+        experiments=collect(
+            "results/experiments/{experiment}.csv", experiment=config["experiments"]
+        ),
+        page=f"{PAGES}/page.html",
+        code=code("runs_page"),
+    output:
+        report(
+            "results/runs.html",
+            caption="../report/runs.rst",
+            category="What was run",
+            labels={"page": "runs and outcomes"},
+        ),
+    log:
+        "results/logs/list_runs.log",
+    conda:
+        "../../envs/paper.yaml"
+    shell:
+        "python -m labelwise.runs_page {input.experiments} --out {output} 2>&1 | tee {log} >&2"
+
+
+rule tell_provenance:
+    """Tell by which code, models, packages and machines results were made, and at what cost."""
+    input:
+        metas=showing.metas(GRID),
+        weights=showing.weights(GRID),
+        page=f"{PAGES}/page.html",
+        code=code("provenance_page"),
+    output:
+        report(
+            "results/provenance.html",
+            caption="../report/provenance.rst",
+            category="What was run",
+            labels={"page": "provenance"},
+        ),
+    log:
+        "results/logs/tell_provenance.log",
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        config=showing.used_config(GRID),
+    shell:
+        "python -m labelwise.provenance_page {input.metas} --weights {input.weights}"
+        " --config {params.config:q} --out {output} 2>&1 | tee {log} >&2"
+
+
+rule browse:
+    """Write one page with every answer of the study, from question to verdict."""
+    input:
+        unpack(lambda w: showing.browser_inputs(GRID)),
+        page=[f"{PAGES}/browser.{suffix}" for suffix in ("html", "css", "js")],
+        code=code("browser"),
+    output:
+        "results/browser.html",
+    log:
+        "results/logs/browse.log",
+    benchmark:
+        "results/benchmarks/browse.jsonl"
+    conda:
+        "../../envs/paper.yaml"
+    params:
+        plan=showing.browser_plan(GRID),
+    shell:
+        "python -m labelwise.browser --plan {params.plan:q} --out {output} 2>&1 | tee {log} >&2"
