@@ -10,11 +10,11 @@ study: .venv/.ready
 	$(BIN)/snakemake --cores all --max-jobs-per-timespan 500/5s
 	@$(MAKE) --no-print-directory results/report.html
 	@echo
-	@echo "report   results/report.html"
+	@echo "report   results/report.html  (every single answer: results/browser.html)"
 	@echo "tables   $$(ls results/tables/*.html | tr '\n' ' ')  (also .csv, .tex)"
 	@echo "figures  $$(ls results/figures/*.pdf | tr '\n' ' ')  (also .svg, .png)"
 
-results/report.html: $(wildcard results/figures/*.png results/tables/*.html workflow/report/*)
+results/report.html: $(wildcard results/runs.html results/provenance.html results/figures/*.svg results/tables/*.html workflow/report/*)
 	@$(BIN)/snakemake --report $@ > results/logs/report.log 2>&1 || { cat results/logs/report.log; exit 1; }
 
 test: .venv/.ready
