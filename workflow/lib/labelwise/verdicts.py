@@ -5,19 +5,19 @@ images only, reads predictions and labels again through here.
 """
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from labelwise import labels, records
 from labelwise.rules import Rules
 from labelwise.score import read_predictions
-from labelwise.scoring import Answer, Judged, Key
+from labelwise.scoring import Judged, Key
 from labelwise.selection import Run, predictions
 
 
 class Judge:
-    """Judges runs; every file is read once.
+    """Judges runs; of what was judged in whole, the verdicts are kept, but not the answers.
 
     Args:
         plan: ``labels`` (id -> entry of the configuration) and ``original`` (image set -> id of
@@ -26,17 +26,19 @@ class Judge:
 
     def __init__(self, plan: Mapping[str, Mapping[str, Any]]) -> None:
         self._entries, self._originals = plan["labels"], plan["original"]
-        self.answers = cache(self._answers)
+        self._answers = lru_cache(maxsize=8)(read_predictions)
         self.key = cache(self._key)
+        self._judged: dict[tuple[str, ...], Judged] = {}
 
     def __call__(self, run: Run, images: frozenset[str] | None = None) -> Judged:
         """The answers of a run under its label set, about all images or some of them."""
+        if images is None and run.key in self._judged:
+            return self._judged[run.key]
         key = self.key(run.images, run.labels, images)
-        return key.judge(self.answers(predictions(run)))
-
-    @staticmethod
-    def _answers(path: str) -> list[dict[str, Answer]]:
-        return read_predictions(path)
+        judged = key.judge(self._answers(predictions(run)))
+        if images is None:
+            self._judged[run.key] = judged
+        return judged
 
     def _key(self, images: str, label_set: str, some: frozenset[str] | None) -> Key:
         spec = self._entries[label_set]
