@@ -1,11 +1,15 @@
 """The paper's numbers beside ours: every printed number finds its cell, and only that."""
 
+import csv
 import importlib
+import json
 import shutil
 import subprocess
+import sys
 
 import pytest
 from labelwise.selection import load
+from labelwise.tables import beside as beside_module
 from labelwise.tables import files
 from labelwise.tables.beside import COLUMNS, beside
 from labelwise.tables.html import to_html
@@ -129,6 +133,24 @@ def test_a_hostile_name_is_escaped(tmp_path):
     files.write(table, tmp_path / "t", found, COLUMNS)
     assert "<script>" not in (tmp_path / "t.html").read_text()
     assert r"\input{x}" not in (tmp_path / "t.tex").read_text()
+
+
+def test_command_line(tmp_path, monkeypatch):
+    names = {"models": {"composed-lite2": "GPT-4o"}, "images": {"demo": "full"}}
+    names |= {"labels": {}, "encoders": {}}
+    given = [str(DATA / "experiment_main.csv"), "--module", "protocols", "--names"]
+    monkeypatch.setattr(
+        sys, "argv", ["beside", *given, json.dumps(names), "--out", f"{tmp_path}/t"]
+    )
+    beside_module.main()
+    with open(tmp_path / "t.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    assert {row["model"] for row in rows} == {"composed-lite2"} and len(rows) == 3 * 8
+    for row in rows:
+        assert float(row["difference"]) == float(row["value"]) - float(row["paper"])
+        inside = float(row["low"]) - 0.005 <= float(row["paper"]) <= float(row["high"]) + 0.005
+        assert int(row["inside"]) == inside
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")

@@ -121,7 +121,7 @@ rule compare_table:
         names=typesetting.paper_names(GRID),
         more=options("detail", "noise", "meta"),
     shell:
-        "python -m labelwise.tables.beside {input.table} --table {wildcards.table}"
+        "python -m labelwise.tables.beside {input.table} --module {wildcards.table}"
         " --names {params.names:q} {params.more} --out {params.stem} 2>&1 | tee {log} >&2"
 
 

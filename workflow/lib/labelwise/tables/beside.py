@@ -1,8 +1,8 @@
 """A table with the paper's own numbers beside ours, cell by cell.
 
-``python -m labelwise.tables.beside EXPERIMENT.csv --table NAME --names JSON --out STEM``. A cell is
-shown where the configuration runs the paper's experiment: its image set, model and text encoder are
-declared to be the paper's by their keys ``paper``, and the setting is the same.
+``python -m labelwise.tables.beside EXPERIMENT.csv --module NAME --names JSON --out STEM``. A cell
+is shown where the configuration runs the paper's experiment: its image set, model and text encoder
+are declared to be the paper's by their keys ``paper``, and the setting is the same.
 """
 
 import importlib
@@ -147,10 +147,10 @@ def _nothing(table: Table, published: Published, names: Names) -> str:
 def main() -> None:
     """Command line."""
     parser = arguments(__doc__)
-    parser.add_argument("--table", required=True, help="a module of labelwise.tables")
+    parser.add_argument("--module", required=True, help="a table: a module of labelwise.tables")
     parser.add_argument("--names", type=json.loads, required=True, help="keys paper, as JSON")
     options = parser.parse_args()
-    module = importlib.import_module(f"labelwise.tables.{options.table}")
+    module = importlib.import_module(f"labelwise.tables.{options.module}")
     table, records = beside(built(module.build, options), module.PUBLISHED, options.names)
     write(table, options.out, records, COLUMNS)
 
