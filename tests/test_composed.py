@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from labelwise import prompts
 from labelwise.engines.base import Question, Run
+from labelwise.errors import LabelwiseError
 from labelwise.sources import LIB
 from support import ready
 
@@ -47,18 +48,18 @@ def spec():
     }
 
 
-def questions(requests):
+def questions(requests, header):
     for request in requests:
-        prompt = prompts.render(HEADER, request)
+        prompt = prompts.render(header, request)
         files = tuple(PHOTOS / f"{image}.jpg" for image in request["images"])
         yield Question(request["request"], prompt, request, files)
 
 
-def answers(spec, requests):
-    from labelwise.engines.composed import Model
+def answers(spec, requests, header=HEADER):
+    from labelwise.infer import load
 
-    model = Model(spec, Run(HEADER, []))
-    return model, {answer.id: answer for answer in model.answer(questions(requests))}
+    model = load(spec, Run(header, []))
+    return model, {answer.id: answer for answer in model.answer(questions(requests, header))}
 
 
 def asked(*images):
@@ -93,6 +94,37 @@ def test_the_prefix_is_computed_once_and_the_rest_is_short(spec):
     usage = found[0].usage
     assert usage["shared"] > 20
     assert usage["prefilled"] <= 4 + len(HEADER["closing"].split()) + 16
+
+
+def test_prompts_computed_otherwise_say_the_same(spec):
+    images = ["cheetah", "koala-perth-zoo", "taj-mahal"]
+    _, base = answers(spec, asked(*images))
+    for numerics in ({"prefix": "plain"}, {"decoding": "generate"}, {"tensor_batch": 1}):
+        model, found = answers(spec | {"numerics": numerics}, asked(*images))
+        assert {n: (a.text, a.finish) for n, a in found.items()} == {
+            n: (a.text, a.finish) for n, a in base.items()
+        }, numerics
+        facts = model.describe()
+        assert facts["prefix"] == ("shared" if "tensor_batch" in numerics else "plain")
+        assert (facts["prefix_hit_ratio"] > 0.3) == ("tensor_batch" in numerics)
+    model, found = answers(spec | {"numerics": {"dtype": "bfloat16"}}, asked("cheetah"))
+    assert "cheetah" in found[0].text.lower() and model.describe()["dtype"] == "bfloat16"
+
+
+def test_prompts_that_begin_differently_are_answered_as_if_alone(spec):
+    requests = asked("cheetah", "taj-mahal")
+    requests[1]["system"] = "You say in one word what a picture shows."
+    _, both = answers(spec, requests, HEADER | {"shared": False})
+    _, alone = answers(spec, asked("cheetah"))
+    _, other = answers(spec, [requests[1]], HEADER | {"system": requests[1]["system"]})
+    assert both[0].text == alone[0].text and both[1].text == other[1].text
+
+
+def test_a_list_beyond_its_context_is_refused_before_anything_is_computed(spec):
+    many = ", ".join(f"kind {i} of bird" for i in range(2000))
+    header = HEADER | {"kind": "closed", "protocol": "closed", "system": many}
+    with pytest.raises(LabelwiseError, match=r"closed: .* the model takes 8192; the class list is"):
+        answers(spec, asked("cheetah"), header)
 
 
 def run(folder, spec, images, model_is_there=True):

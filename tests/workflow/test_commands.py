@@ -37,6 +37,8 @@ STAND_INS = {
     "results/responses/demo/a/closed/b1.jsonl": "results/responses/small/oracle/closed/b1.jsonl",
     "results/responses/demo/b/closed/b1.jsonl": "results/responses/small/chance/closed/b1.jsonl",
     "mine.yaml": "config/config.yaml",
+    "my-study/config.yaml": "config/config.yaml",
+    "digits/config.yaml": "config/config.yaml",
 }
 """What the study of controls has in place of what pages name."""
 
@@ -157,3 +159,12 @@ def test_what_python_is_told_runs(command, built, monkeypatch, capsys):
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as ended:
         assert not ended.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", starting("labelwise"), ids=shown)
+def test_what_labelwise_is_told_is_read(command, monkeypatch):
+    from labelwise.__main__ import main
+
+    read_only(monkeypatch)
+    with pytest.raises(Read):
+        main(list(command[1:]))
