@@ -1,5 +1,6 @@
 """What tables show beyond an experiment: places in the prompt, single classes, kinds of answers."""
 
+import importlib
 import json
 
 import pytest
@@ -10,6 +11,7 @@ from labelwise.selection import AXES, load
 from labelwise.tables import files
 from labelwise.tables import position as position_table
 from labelwise.tables import recall as recall_table
+from make_experiment import DATA
 from small_study import PLAN, SmallStudy
 
 
@@ -143,3 +145,19 @@ def test_files_are_put_under_one_another(tmp_path):
 
 def test_an_analysis_of_answers_says_which_run_it_is_of():
     assert oop.COLUMNS[: len(AXES)] == AXES
+
+
+def test_what_was_not_run_is_said_of_details_too(tmp_path):
+    runs = load(DATA / "experiment_main.csv")
+    for name, found in (
+        ("answer_kinds", [[]]),
+        ("position", [[]]),
+        ("recall", [[]]),
+        ("stability", []),
+    ):
+        module = importlib.import_module(f"labelwise.tables.{name}")
+        table = module.build(runs, *found)
+        files.write(table, tmp_path / name)
+        for suffix in ("csv", "tex", "html"):
+            text = (tmp_path / f"{name}.{suffix}").read_text()
+            assert "Not run: experiment main has no" in text, (name, suffix)
