@@ -14,7 +14,7 @@ import numpy as np
 
 from labelwise import statistics
 from labelwise.annotation.counts import Count
-from labelwise.scoring import OUT_OF_PROMPT, Judged
+from labelwise.scoring import OUT_OF_PROMPT
 from labelwise.selection import (
     MODEL_KINDS,
     Run,
@@ -177,45 +177,42 @@ class Images:
     """Runs judged on the images that all of them answered, in one order."""
 
     def __init__(self, group: Group, runs: Iterable[Run]) -> None:
-        judged = {run.key: group.judge(run) for run in runs}
-        common = set.intersection(*(set(j.images) for j in judged.values())) if judged else set()
-        first = next(iter(judged.values()), None)
-        self.names = [image for image in first.images if image in common] if first else []
-        self._judged = judged
+        self._judged = {run.key: group.judge(run) for run in runs}
+        first, *others = self._judged.values()
+        common = set(first.images).intersection(*(judged.images for judged in others))
+        self.names = [image for image in first.images if image in common]
         self._place = {
             key: np.array([at[image] for image in self.names], dtype=int)
-            for key, j in judged.items()
-            for at in [{image: i for i, image in enumerate(j.images)}]
+            for key, judged in self._judged.items()
+            for at in [{image: i for i, image in enumerate(judged.images)}]
         }
-        self._first = next(iter(judged), None)
+        self._first, self._kept = first, self._place[next(iter(self._judged))]
 
-    def _of(self, run: Run, rows: Callable[[Judged], np.ndarray]) -> np.ndarray:
-        return rows(self._judged[run.key])[..., self._place[run.key]]
+    def _of(self, run: Run, rows: np.ndarray | None) -> np.ndarray:
+        if rows is None:
+            raise Lacking(f"no original labels of {run.images}")
+        return rows[..., self._place[run.key]]
 
     def right(self, run: Run) -> np.ndarray:
         """Right under the corrected labels: bool, shape (repeats, images)."""
-        return self._of(run, lambda judged: judged.right)
+        return self._of(run, self._judged[run.key].right)
 
     def original(self, run: Run) -> np.ndarray:
         """Right under the original labels: bool, shape (repeats, images)."""
-        return self._of(run, lambda judged: judged.original)
+        return self._of(run, self._judged[run.key].original)
 
     def outside(self, run: Run) -> np.ndarray:
         """Answers outside the class list: bool, shape (repeats, images)."""
-        return np.isin(self._of(run, lambda judged: judged.outcomes), OUT_OF_PROMPT)
+        return np.isin(self._of(run, self._judged[run.key].outcomes), OUT_OF_PROMPT)
 
     def within(self, *categories: str) -> np.ndarray:
         """Images of any of these categories: bool, shape (images,)."""
-        members = self._judged[self._first].members
-        place = self._place[self._first]
-        mask = np.zeros(len(self.names), dtype=bool)
-        for category in categories:
-            mask |= members[category][place]
-        return mask
+        members = [self._first.members[category] for category in categories]
+        return np.any(members, axis=0)[self._kept]
 
     def single(self, label: int) -> np.ndarray:
         """Images whose one corrected label is this: bool, shape (images,)."""
-        return self._judged[self._first].single[self._place[self._first]] == label
+        return (self._first.single == label)[self._kept]
 
 
 def effect(what: str, terms: Sequence[Term], unit: str = "points") -> Effect:
@@ -224,7 +221,8 @@ def effect(what: str, terms: Sequence[Term], unit: str = "points") -> Effect:
     Raises:
         Lacking: a mask with fewer than ``FEWEST`` images.
     """
-    columns, pieces, mask_of_all = [], [], np.zeros(len(terms[0].mask), dtype=bool)
+    columns: list[np.ndarray] = []
+    pieces, mask_of_all = [], np.zeros(len(terms[0].mask), dtype=bool)
     for weight, flag, mask in terms:
         if mask.sum() < FEWEST:
             raise Lacking(f"fewer than {FEWEST} images to compare ({what}: {int(mask.sum())})")

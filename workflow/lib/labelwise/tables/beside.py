@@ -74,7 +74,7 @@ def _three(row: Row, pairs: Sequence[Pair]) -> list[Row]:
         )
         ours.append(replace(own, delta=None, rank=None, best=False))
         text, verdict = "", ""
-        if printed:
+        if printed and own.value is not None:
             difference = own.value - float(printed)
             places = len(printed.partition(".")[2]) if column.unit == "count" else None
             text = signed(difference, own.n, places)
@@ -97,7 +97,7 @@ def _records(name: str, group: str, row: Row, pairs: Sequence[Pair]) -> list[dic
             "inside": _inside(printed, own),
         }
         for column, own, printed, half in pairs
-        if printed
+        if printed and own.value is not None
     ]
 
 

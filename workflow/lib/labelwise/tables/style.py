@@ -112,10 +112,11 @@ def cell(run: Run, column: Column) -> Cell:
     counted = measure == "oop_count"
     name = "oop" if counted else measure
     prefix = "" if name == "accuracy" else f"{name}_"
-    numbers = [run.get(category, c) for c in (name, f"{prefix}low", f"{prefix}high")]
-    if counted:
-        numbers = [None if x is None else round(x * n / 100, 6) for x in numbers]
-    return Cell(numbers[0], n, *numbers[1:])
+    value, low, high = (
+        None if x is None else round(x * n / 100, 6) if counted else x
+        for x in (run.get(category, c) for c in (name, f"{prefix}low", f"{prefix}high"))
+    )
+    return Cell(value, n, low, high)
 
 
 def share(count: float | None, n: float) -> Cell:
