@@ -1,4 +1,9 @@
-"""One run in several jobs: nothing else changes."""
+"""One run in several jobs: nothing else changes; what the profile of Slurm says of each rule."""
+
+import re
+
+import yaml
+from study import ROOT, RULES
 
 PATHS = ("responses", "predictions", "scores", "experiments", "tables")
 
@@ -35,3 +40,18 @@ def test_a_server_is_not_sharded(study):
         "config/config.yaml", "engine: chance, seed: 1", "engine: openai, model: m, shards: 2"
     )
     assert "models: guess: shards: leave it out" in study.refuses()
+
+
+LONG = {"infer", "infer_shard", "classify", "embed_references", "find_neighbours"}
+LONG |= {"embed_classes", "list_images"}
+"""Rules that take minutes to hours on a real data set: each job goes to Slurm by itself."""
+
+
+def test_every_rule_is_long_grouped_or_local():
+    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/profile.yaml").read_text())
+    grouped = set(profile["groups"])
+    block = re.search(r"^localrules:\n((?: +\w+,\n)+)", (ROOT / "Snakefile").read_text(), re.M)
+    local = set(re.findall(r"\w+", block[1]))
+    assert LONG | grouped | (local & RULES) == RULES
+    assert not grouped & (LONG | local), "a group fails as one"
+    assert set(profile["groups"].values()) == set(profile["group-components"])

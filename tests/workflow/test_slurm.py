@@ -131,7 +131,7 @@ def test_requeued_cancelled_and_out_of_time_a_job_goes_on_from_its_journal(slurm
     finally:
         process.kill()
     said = (study.root / "said.log").read_text()
-    assert "CANCELLED" in said
+    assert "CANCELLED" in said and "TIMEOUT" in said
     asked = [request["messages"] for request in fake.requests]
     again = len(asked) - 30
     assert 0 <= again <= 3, "asked again is at most what was under way at each of three ends"

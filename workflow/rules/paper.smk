@@ -87,7 +87,7 @@ rule typeset_table:
     conda:
         "../../envs/paper.yaml"
     params:
-        stem="results/tables/{table}",
+        stem=lambda w, output: output.csv.removesuffix(".csv"),
         more=options("detail", "noise", "meta"),
     shell:
         "python -m labelwise.tables.{wildcards.table} {input.table} {params.more}"
@@ -117,7 +117,7 @@ rule compare_table:
     conda:
         "../../envs/paper.yaml"
     params:
-        stem="results/tables/paper/{table}",
+        stem=lambda w, output: output.csv.removesuffix(".csv"),
         names=typesetting.paper_names(GRID),
         more=options("detail", "noise", "meta"),
     shell:
@@ -169,7 +169,7 @@ rule leaderboard:
     threads: 1
     params:
         spec=lambda w: analyses.leaderboard_spec(GRID, GRID.points),
-        stem="results/leaderboard",
+        stem=lambda w, output: output.csv.removesuffix(".csv"),
     shell:
         "python -m labelwise.leaderboard {input.experiments} --spec {params.spec:q}"
         " --schema {input.schema} --out {params.stem} 2>&1 | tee {log} >&2"
