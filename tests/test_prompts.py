@@ -140,7 +140,7 @@ def test_unknown_list_formats_and_orders():
         ("system: '{% if %}'", r"bad.yaml: system: Expected"),
         ("sistem: x", r"bad.yaml: unknown key 'sistem'; known: system"),
         ("system: [x]", r"bad.yaml: system: must be text"),
-        ("x", r"bad.yaml: must hold the keys"),
+        ("x", r"bad.yaml: not keys with values"),
         ("system: 'x: y", r"bad.yaml: not YAML"),
         ("system: no list here", r"bad.yaml: system: must hold \{\{ class_list \}\}"),
     ],

@@ -608,7 +608,7 @@ BROKEN_CONFIG = [
     (b"labels: {x: {format: [csv]}}", "label set x: labels: format ['csv'] is none of"),
     (b"labels: {x: {format: shards}}", "label set x: run the workflow to make"),
     (b"labels: [x]", "c.yaml: labels: ['x'] is not entries by name"),
-    (b"- x", "c.yaml: not a configuration"),
+    (b"- x", "c.yaml: not keys with values"),
     (b"labels: {x: \xff\xfe}", "c.yaml: not UTF-8 text"),
     (b"labels: {x: [}", "c.yaml: not YAML"),
     (b"[" * 5000, "c.yaml: YAML nested too deep"),

@@ -127,15 +127,21 @@ class Unusable(Exception):
 
 
 def checked(reply: Any) -> dict[str, Any]:
-    """A reply's JSON, if it holds a choice with a message.
+    """A reply's JSON, if it holds a choice with a message of text.
 
     Raises:
         Unusable: it does not.
     """
     try:
-        reply["choices"][0]["message"].get("content")
+        choice = reply["choices"][0]
+        said = [choice["message"].get(key) for key in ("content", "refusal")]
+        told = reply.get("usage") or {}
+        told = [told, choice, told.get("prompt_tokens_details") or {}]
     except (KeyError, IndexError, TypeError, AttributeError):
         raise Unusable("a reply that is no chat completion") from None
+    texts = all(isinstance(text, str | None) for text in said)
+    if not texts or not all(isinstance(part, dict) for part in told):
+        raise Unusable("a reply that is no chat completion")
     return reply
 
 
@@ -155,14 +161,12 @@ def answer(reply: Mapping[str, Any], stops: Sequence[str]) -> tuple[str, str]:
 def usage(reply: Mapping[str, Any]) -> dict[str, int]:
     """Tokens of the prompt, those of them that were cached, and of the answer."""
     told = reply.get("usage") or {}
-    cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    return {
-        "prompt": told.get("prompt_tokens") or 0,
-        "cached": cached,
-        "completion": told.get("completion_tokens") or 0,
-    }
+    cached = (told.get("prompt_tokens_details") or {}).get("cached_tokens")
+    counts = (told.get("prompt_tokens"), cached, told.get("completion_tokens"))
+    prompt, cached, completion = (n if type(n) is int and n > 0 else 0 for n in counts)
+    return {"prompt": prompt, "cached": min(cached, prompt), "completion": completion}
 
 
 def who(reply: Mapping[str, Any]) -> list[str]:
     """The returned model name and fingerprint, '' for what the server does not tell."""
-    return [reply.get("model") or "", reply.get("system_fingerprint") or ""]
+    return [str(reply.get(key) or "") for key in ("model", "system_fingerprint")]

@@ -83,10 +83,15 @@ def read_names(path: str | Path) -> list[str]:
     if not {"class", "name"} <= set(header):
         named = [line.strip() for line in lines if line.strip()]
         return _checked(path, dict(enumerate(named)))
+    return read(path)
+
+
+def read(path: str | Path) -> list[str]:
+    """Names of a CSV with columns class,name (``results/classes/*.csv``), by class id."""
     names: dict[int, str] = {}
     for number, row in records.csv_lines(path, records.CLASSES):
         cell = (row["class"] or "").strip()
-        if not cell.isdecimal():
+        if not cell.isdecimal() or len(cell) > 6:
             raise LabelwiseError(f"{path}:{number}: class {cell!r} is not a whole number")
         if int(cell) in names:
             raise LabelwiseError(f"{path}:{number}: class {cell} is there twice; give it one name")
@@ -103,12 +108,6 @@ def _checked(path: str | Path, names: dict[int, str]) -> list[str]:
         if not names[i]:
             raise LabelwiseError(f"{path}: the name of class {i} is empty")
     return [names[i] for i in range(len(names))]
-
-
-def read(path: str | Path) -> list[str]:
-    """Names of a ``results/classes/*.csv`` file, by class id."""
-    rows = records.read_csv(path, records.CLASSES)
-    return _checked(path, {int(row["class"]): row["name"] for row in rows})
 
 
 def normal(text: str) -> str:

@@ -5,6 +5,7 @@ import os
 import select
 import sys
 from collections.abc import Callable
+from typing import Any
 
 
 class LabelwiseError(ValueError):
@@ -24,7 +25,7 @@ def cli(main: Callable[..., None]) -> Callable[..., None]:
     """
 
     @functools.wraps(main)
-    def run(*args, **kwargs) -> None:
+    def run(*args: Any, **kwargs: Any) -> None:
         try:
             try:
                 main(*args, **kwargs)

@@ -197,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     columns = ("image", "status")
     table = records.stream_csv(args.images, columns)
     images = [{column: row[column] for column in columns} for _, row in table]
-    asked, responses = prompts.stream(args.requests), records.read_jsonl(args.responses)
+    asked, responses = prompts.stream(args.requests), records.read_responses(args.responses)
     rows = predict(responses, header, asked, images, names)
     if kind == "nearest":
         if not (args.embeddings and args.encoder):

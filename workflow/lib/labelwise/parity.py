@@ -41,7 +41,7 @@ def read(responses: Path, requests: Path | None, classes: Path | None) -> Answer
     header, asked = prompts.read(requests)
     classes = classes or requests.parents[3] / "classes" / f"{header['classes']}.csv"
     names = Names(classnames.read(classes))
-    said = {line["request"]: line for line in records.read_jsonl(responses)}
+    said = {line["request"]: line for line in records.read_responses(responses)}
     found: Answers = {}
     for request in asked:
         line = said.get(request["request"])

@@ -26,6 +26,13 @@ from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError
 
 KEYS = ("system", "image", "closing", "primer")
+HEADER = {"kind": str, "answer": str, "format": str, "images_per_prompt": int}
+HEADER |= dict.fromkeys(KEYS, str)
+"""What the header of a requests file holds at least."""
+
+REQUEST = {**dict.fromkeys(KEYS, str), "options": list}
+"""What a request may hold instead of its header."""
+
 LIST_FORMATS = ("comma", "newline", "numbered", "json")
 LIST_ORDERS = ("fixed", "alphabetical", "shuffled")
 
@@ -53,8 +60,7 @@ def read(path: str | Path) -> tuple[dict, list[dict]]:
 def read_header(path: str | Path) -> dict:
     """The first line of a requests file."""
     header = next(records.read_jsonl(path), None)
-    if not isinstance(header, dict) or "kind" not in header:
-        raise LabelwiseError(f"{path}:1: not the header of a requests file")
+    records.hold(header, f"{path}:1: not the header of a requests file", **HEADER)
     return header
 
 
@@ -71,7 +77,13 @@ def stream(path: str | Path, shard: tuple[int, int] = (1, 1)) -> Iterator[dict]:
         with open(path, "rb") as file:
             total = sum(1 for _ in file) - 1
         first, last = 1 + (number - 1) * total // shards, 1 + number * total // shards
-    return islice(records.read_jsonl(path), first, last)
+    for at, line in enumerate(islice(records.read_jsonl(path), first, last), first + 1):
+        where = f"{path}:{at}: not a request"
+        records.hold(line, where, request=int, repeat=int, images=list)
+        if not line["images"] or not all(isinstance(image, str) for image in line["images"]):
+            raise LabelwiseError(f"{where}: images are no list of image ids")
+        records.hold(line, where, **{k: kind for k, kind in REQUEST.items() if k in line})
+        yield line
 
 
 def render(header: dict, request: dict) -> Prompt:
@@ -94,17 +106,9 @@ def render(header: dict, request: dict) -> Prompt:
 def load(path: str | Path) -> dict[str, Any]:
     """Compiled templates of a prompt file, by key; a key that is left out is ''."""
     import jinja2
-    import yaml
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    try:
-        texts = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise LabelwiseError(f"{path}: no such prompt file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LabelwiseError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(texts, dict):
-        raise LabelwiseError(f"{path}: must hold the keys {', '.join(KEYS)}")
+    texts = records.read_yaml(path)
     for key, text in texts.items():
         if key not in KEYS:
             raise LabelwiseError(f"{path}: unknown key {key!r}; known: {', '.join(KEYS)}")

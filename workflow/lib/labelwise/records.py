@@ -127,7 +127,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
             raise
         raise LabelwiseError(f"{path}: not YAML: {brief(error)}") from None
     if not isinstance(value, dict | None):
-        raise LabelwiseError(f"{path}: not a configuration: {type(value).__name__}, no sections")
+        raise LabelwiseError(f"{path}: not keys with values but {type(value).__name__}")
     return value or {}
 
 
@@ -246,6 +246,20 @@ def read_jsonl(path: str | Path) -> Iterator[Any]:
                 raise LabelwiseError(f"{path}:{number}: JSON nested too deep") from None
             except ValueError as error:
                 raise LabelwiseError(f"{path}:{number}: not JSON: {error}") from None
+
+
+def hold(value: Any, where: str, **kinds: type) -> None:
+    """Raise unless a JSON value is an object that holds these keys, with values of these kinds."""
+    for key, kind in kinds.items():
+        if not isinstance(value, dict) or not isinstance(value.get(key), kind):
+            raise LabelwiseError(f"{where}: no {key} in it, or it is no {kind.__name__}")
+
+
+def read_responses(path: str | Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a responses file, each with ``request``, ``text`` and ``finish``."""
+    for number, line in enumerate(read_jsonl(path), 1):
+        hold(line, f"{path}:{number}: not a response", request=int, text=str, finish=str)
+        yield line
 
 
 def image_id(name: str) -> str:

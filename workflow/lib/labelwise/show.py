@@ -45,7 +45,7 @@ def screen(
     results = Path("results")
     header, asked = prompts.read(results / "requests" / images / protocol / f"{batching}.jsonl")
     names = Names(classnames.read(results / "classes" / f"{header['classes']}.csv"))
-    said = {r["request"]: r for r in records.read_jsonl(results / f"responses/{run}.jsonl")}
+    said = {r["request"]: r for r in records.read_responses(results / f"responses/{run}.jsonl")}
     predicted = results / "predictions" / run / f"{mapper}.csv"
     rows = {
         int(row["repeat"]): row

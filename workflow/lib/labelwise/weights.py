@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
 from pathlib import Path, PurePosixPath
@@ -211,19 +212,24 @@ def _wheel(name: str, spec: Mapping[str, Any]) -> Path:
 
 def unpack(wheel: Path, folder: Path) -> list[dict[str, Any]]:
     """Unpack a wheel; returns its files. A path or link that leaves the folder is an error."""
-    with zipfile.ZipFile(wheel) as archive:
-        members = [m for m in archive.infolist() if not m.is_dir()]
-        for member in members:
-            path = PurePosixPath(member.filename)
-            link = (member.external_attr >> 16) & 0o170000 == 0o120000
-            if path.is_absolute() or ".." in path.parts or "\\" in member.filename or link:
-                raise LabelwiseError(
-                    f"{wheel.name}: the path '{member.filename}' leaves the folder;"
-                    " nothing was unpacked"
-                )
-        folder.mkdir(parents=True)
-        archive.extractall(folder)
-    return [_file(folder, name) for name in sorted(m.filename for m in members)]
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir()]
+            for member in members:
+                path = PurePosixPath(member.filename)
+                link = (member.external_attr >> 16) & 0o170000 == 0o120000
+                if path.is_absolute() or ".." in path.parts or "\\" in member.filename or link:
+                    raise LabelwiseError(
+                        f"{wheel.name}: the path '{member.filename}' leaves the folder;"
+                        " nothing was unpacked"
+                    )
+            folder.mkdir(parents=True)
+            archive.extractall(folder)
+        return [_file(folder, name) for name in sorted(m.filename for m in members)]
+    except LabelwiseError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
+        raise LabelwiseError(f"{wheel.name}: cannot be unpacked: {brief(error)}") from None
 
 
 def _data(folder: Path) -> list[str]:
