@@ -66,7 +66,7 @@ def test_a_label_file_may_have_names_ids_several_or_none(data):
     [
         ({"name": "My trees"}, "'My trees': a study's name is of lower-case letters"),
         ({"images": "gone"}, "gone: no such folder"),
-        ({"classes": "gone.txt"}, "class_names: gone.txt: no such file"),
+        ({"classes": "gone.txt"}, "gone.txt: no such file"),
         ({"classes": "one.txt"}, "one.txt: 1 classes; a study has 2 to 20,000"),
         ({"classes": "other.txt"}, "folder 'elm' is no class name; name folders as classes, or"),
         ({"labels": "column.csv"}, "column.csv: no column label or labels; it has image, class"),
