@@ -263,3 +263,18 @@ def test_an_effect_is_the_difference_of_shares_and_lies_in_its_interval(rows):
 def test_findings_know_three_verdicts():
     assert Finding(True, True, []).holds
     assert set(findings.VERDICTS) == {"holds", "does not hold", "not tested"}
+
+
+def test_a_difference_within_the_noise_is_marked():
+    claim = findings.ordered()[0]
+    effects = [
+        Effect("asked otherwise", -3.0, -9.0, 2.0, 24, asked="m"),
+        Effect("asked otherwise, more", -30.0, -40.0, -20.0, 24, asked="m"),
+        Effect("another model", -3.0, -9.0, 2.0, 24),
+    ]
+    answered = [findings.Answer(claim, "does not hold", where="images x", effects=effects)]
+    lines = findings.page(answered, {"m": 13.8}).split("\n")
+    marked = [line for line in lines if line.startswith("|") and "−3.0 points ≈" in line]
+    assert len(marked) == 1 and "asked otherwise |" in marked[0]
+    assert any("13.8 points for m" in line for line in lines)
+    assert "No numerics panel was given" in findings.page(answered)

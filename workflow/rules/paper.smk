@@ -134,6 +134,7 @@ rule state_findings:
         ),
         oop=GRID.oop,
         tallies=ANNOTATIONS.tallies,
+        noise=showing.panels(GRID),
         code=code("findings"),
     output:
         report("results/findings.md", caption="../report/findings.rst", category="Findings"),
@@ -144,7 +145,7 @@ rule state_findings:
     params:
         plan=typesetting.plan(GRID, config["experiments"]),
         names=typesetting.paper_names(GRID),
-        more=options("oop", "tallies"),
+        more=options("oop", "tallies", "noise"),
     shell:
         "python -m labelwise.findings {input.experiments} {params.more}"
         " --plan {params.plan:q} --names {params.names:q} --out {output} 2>&1 | tee {log} >&2"

@@ -16,6 +16,7 @@ from labelwise.annotation import counts
 from labelwise.claims import answers, choice, labels, people, prompts
 from labelwise.claims.base import CLAIMS, REPLICATES, Claim, Effect, Group, Lacking
 from labelwise.errors import cli
+from labelwise.noise import MARK, Noise, caption, noisiest, within
 from labelwise.oop import KINDS
 from labelwise.selection import Run, by_run, differing, load
 from labelwise.verdicts import Judge
@@ -30,10 +31,12 @@ some model) lies wholly on the side that the question asks for. **Does not hold*
 
 Intervals: percentiles of {replicates} paired resamples of the images; not adjusted for the number
 of questions. p: McNemar's exact test where a number compares two runs on the same images, after
-Holm's correction over all p on this page. Where a model was asked in several settings, the one with
-the highest corrected accuracy stands for it (as in the paper), and the best model of a group is
-chosen in the same way: both are choices made on these images. Models called composed join a
-classifier to a small language model; what holds for them need not hold for others.
+Holm's correction over all p on this page. {noise}
+
+Where a model was asked in several settings, the one with the highest corrected accuracy stands for
+it (as in the paper), and the best model of a group is chosen in the same way: both are choices made
+on these images. Models called composed join a classifier to a small language model; what holds for
+them need not hold for others.
 
 Of {total} questions, {holds} hold, {fails} do not, and {untested} were not tested.
 """
@@ -97,8 +100,9 @@ def answer(claim: Claim, found: Sequence[Group]) -> Answer:
     return Answer(claim, "not tested", reason="; ".join(reasons))
 
 
-def page(answered: Sequence[Answer]) -> str:
-    """The page, in Markdown."""
+def page(answered: Sequence[Answer], noise: Noise | None = None) -> str:
+    """The page, in Markdown; ``noise`` marks differences that numerics alone could make."""
+    asked = {e.asked for a in answered for e in a.effects if e.asked}
     totals = {v: sum(a.verdict == v for a in answered) for v in VERDICTS}
     p_values = [e.p for a in answered for e in a.effects if e.p is not None]
     adjusted = iter(statistics.holm(p_values))
@@ -106,6 +110,7 @@ def page(answered: Sequence[Answer]) -> str:
         HEAD.format(
             replicates=f"{REPLICATES:,}",
             total=len(answered),
+            noise=caption(noise, asked),
             **{VERDICTS[v]: n for v, n in totals.items()},
         ),
         "| | question | about | answer |",
@@ -128,8 +133,11 @@ def page(answered: Sequence[Answer]) -> str:
         ]
         for effect in found.effects:
             p = "" if effect.p is None else _p(next(adjusted))
+            value = _value(effect)
+            if effect.asked and within(effect.value, effect.asked, noise or {}):
+                value += f" {MARK}"
             lines.append(
-                f"| {plain(effect.what)} | {_value(effect)} | {_range(effect)} | {effect.n} | {p} |"
+                f"| {plain(effect.what)} | {value} | {_range(effect)} | {effect.n} | {p} |"
             )
     return "\n".join(lines) + "\n"
 
@@ -181,6 +189,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("experiments", nargs="+", type=Path, help="results/experiments/*.csv")
     parser.add_argument("--oop", nargs="*", type=Path, default=[], help="results/oop files")
     parser.add_argument("--tallies", nargs="*", type=Path, default=[], help="of annotations")
+    parser.add_argument("--noise", nargs="*", type=Path, default=[], help="results/numerics files")
     parser.add_argument("--plan", type=json.loads, required=True, help="see verdicts.Judge, JSON")
     parser.add_argument("--names", type=json.loads, default={}, help="keys paper, as JSON")
     parser.add_argument("--out", type=Path, required=True)
@@ -188,7 +197,12 @@ def main(argv: list[str] | None = None) -> None:
     tallies = [counts.load(path) for path in args.tallies]
     runs = [run for path in args.experiments for run in load(path)]
     found = groups(runs, Judge(args.plan), args.names, read_kinds(args.oop), tallies)
-    records.write_text(args.out, page([answer(claim, found) for claim in ordered()]))
+    noise = noisiest(
+        row
+        for path in args.noise
+        for row in records.read_csv(path, ("model", "same_dtype", "high"))
+    )
+    records.write_text(args.out, page([answer(claim, found) for claim in ordered()], noise))
 
 
 if __name__ == "__main__":

@@ -55,6 +55,12 @@ def _analysis(name: str) -> str:
     return name if name in ANALYSES else "experiments"
 
 
+def panels(grid: Grid) -> list[str]:
+    """Files of the numerics panels that some figure or table marks differences by."""
+    entries = [*grid.config["figures"].values(), *grid.config["tables"].values()]
+    return sorted({noise(entry["noise"]) for entry in entries if "noise" in entry})
+
+
 def noise(experiment: str) -> str:
     """File of the numerics panel by which differences are marked."""
     return f"results/numerics/{experiment}.csv"

@@ -38,7 +38,11 @@ class Lacking(Exception):
 
 
 class Effect(NamedTuple):
-    """One number with its 95 % interval, on ``n`` images; p is McNemar's where two runs differ."""
+    """One number with its 95 % interval, on ``n`` images; p is McNemar's where two runs differ.
+
+    ``asked`` is the model where the number compares what it said when asked in two ways, which
+    numerics alone may change too.
+    """
 
     what: str
     value: float
@@ -47,6 +51,7 @@ class Effect(NamedTuple):
     n: int
     p: float | None = None
     unit: str = "points"
+    asked: str = ""
 
 
 class Finding(NamedTuple):
@@ -270,7 +275,9 @@ def _p(terms: Sequence[Term]) -> float | None:
 def change(images: Images, what: str, new: Run, old: Run, under: str = "right") -> Effect:
     """Accuracy of one run minus that of another, on the same images."""
     flags, everything = getattr(images, under), images.within("A")
-    return effect(what, [Term(1, flags(new), everything), Term(-1, flags(old), everything)])
+    found = effect(what, [Term(1, flags(new), everything), Term(-1, flags(old), everything)])
+    twice = new.model == old.model and new.run != old.run
+    return found._replace(asked=new.model if twice else "")
 
 
 def above(effects: Sequence[Effect], bound: float = 0.0) -> Finding:

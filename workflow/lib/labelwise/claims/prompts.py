@@ -73,7 +73,7 @@ def last_place_loses(group: Group) -> Finding:
             for sign, run in ((1, many), (-1, few))
         ]
         what = f"{many.name}, place {max(there)} − place 1 of {many.images_per_prompt}"
-        effects.append(effect(what, terms))
+        effects.append(effect(what, terms)._replace(asked=many.model))
     return some_below(effects)
 
 
