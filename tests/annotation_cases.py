@@ -6,12 +6,13 @@ from labelwise import records
 from labelwise.annotation.cases import Case, Cases, ClassInfo, Sealed, Source
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = ("tench", "goldfish", "great white shark", "tiger shark", "hammerhead")
+HOSTILE = "<img src=x onerror=alert(1)>"
+NAMES = ("tench", "goldfish", "great white shark", "tiger shark", "hammerhead", HOSTILE)
 
 
 def classes(n=1000):
     """Class descriptions: the first five with ImageNet's names."""
-    names = [*NAMES, *(f"class {i}" for i in range(n))][:n]
+    names = [*NAMES, *(f"class {i}" for i in range(len(NAMES), n))]
     return [ClassInfo(name, f"synonym of {name}", f"what a {name} is") for name in names]
 
 
@@ -26,7 +27,7 @@ def demo_cases(n=20, annotators=None, n_classes=1000, **more):
             f"data/demo/{row['file']}",
             500,
             400,
-            tuple(sorted({(), (i % 5,), (i % 5, 10 + i)})),
+            tuple(sorted({(), (i % 6,), (i % 6, 10 + i)})),
         )
         for i, row in enumerate(rows)
     ]

@@ -211,7 +211,7 @@ def create(
         }
 
     def draft(decision: Decision) -> dict[str, Any]:
-        keys = ("marks", "boxes", "comment")
+        keys = ("marks", "boxes", "comment", "seconds")
         return {key: value for key, value in decision.as_dict().items() if key in keys}
 
     @app.get("/api/work")

@@ -95,7 +95,7 @@ function show(next, said) {
   $("comment").value = draft ? draft.comment : "";
   drawing = null;
   looked = -1;
-  spent = 0;
+  spent = own.decision ? own.decision.seconds : 0; // time goes on where the case was decided before
   lastSign = Date.now();
   $("where").textContent = `Case ${own.at + 1} of ${total}${own.decision ? ", decided before" : ""}`;
   $("picture").src = `/image/${own.id}`;
@@ -104,7 +104,7 @@ function show(next, said) {
   $("notes").replaceChildren(...own.notes.map((note) => make("li", { textContent: note })));
   $("notes").hidden = !own.notes.length;
   leaveSearch();
-  $("panel").scrollTop = 0;
+  $("work").scrollTop = 0;
   $("main").focus();
   card(null);
   draw();
@@ -353,7 +353,6 @@ function lookAround() {
   if (!ids.length) return;
   looked = (looked + 1) % ids.length;
   card(ids[looked]);
-  $("card").scrollIntoView({ block: "nearest" });
   $("saved").textContent = `${cls(ids[looked]).name}: ${cls(ids[looked]).definition}`;
 }
 
