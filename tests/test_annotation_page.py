@@ -16,21 +16,14 @@ from labelwise.annotation import interchange
 from labelwise.annotation.cases import write_key
 from labelwise.annotation.store import opened
 from labelwise.annotation.tally import main as tally
+from labelwise.bench.browser import CHROMIUM, OPTIONS
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PEOPLE = {"ann": "person", "bob": "person"}
 CASES = demo_cases(20, PEOPLE)
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs Debian's Chromium")
+pytestmark = pytest.mark.skipif(
+    not os.path.exists(CHROMIUM), reason=f"no browser at {CHROMIUM}; set CHROMIUM"
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +31,7 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGS)
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         yield found
         found.close()
 

@@ -22,6 +22,8 @@ PAGES += [ROOT / "data/demo/README.md", ROOT / "data/demo/labels/README.md"]
 
 NOT_RUN = {
     "labelwise.bench": "minutes of measuring; tests/test_bench_*.py run each benchmark small",
+    "labelwise.annotate": "serves until it is stopped; tests/test_annotation_page.py opens it",
+    "labelwise.annotation.interchange": "needs decisions; tests/test_annotation_store.py runs it",
 }
 """Modules whose commands are read, not run, and why."""
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from labelwise import bench
 from labelwise.annotation.cases import Case, Cases, ClassInfo
 from labelwise.annotation.store import opened
 from labelwise.draw import rng
@@ -161,10 +162,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--cases", type=int, default=3000)
     parser.add_argument("--decisions", type=int, default=40, help="of each annotator")
     parser.add_argument("--pause", type=float, default=2.0, help="seconds of looking at a picture")
+    parser.add_argument("--json", type=Path, metavar="OUT")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), args.cases, args.annotators, args.decisions, args.pause)
     print(json.dumps(found, indent=2))
+    bench.finish(found, args.json)
     if found["lost"]:
         raise LabelwiseError(f"{found['lost']} acknowledged decisions are lost")
     if found["decide_ms_p95"] > LIMIT_MS:
