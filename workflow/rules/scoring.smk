@@ -68,6 +68,22 @@ rule gather_recall:
         " 2>&1 | tee {log} >&2"
 
 
+rule gather_tokens:
+    """Gather what the answers of an experiment's runs cost in tokens."""
+    input:
+        runs=lambda w: typesetting.times(GRID, w.experiment),
+        code=code("tokens"),
+    output:
+        "results/tokens/{experiment}.csv",
+    log:
+        "results/logs/gather_tokens/{experiment}.log",
+    conda:
+        "../../envs/paper.yaml"
+    threads: 1
+    shell:
+        "python -m labelwise.tokens {input.runs} --out {output} 2>&1 | tee {log} >&2"
+
+
 rule score_positions:
     """Score closed-world answers by the place of the image in its prompt."""
     input:

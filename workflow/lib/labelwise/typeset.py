@@ -27,6 +27,7 @@ PAPER = {
 """Tables that the paper has too, and their numbers there."""
 
 DETAILS = {"answer_kinds": "oop", "position": "positions", "recall": "recall"}
+DETAILS |= {"decoding": "tokens"}
 """Tables that show more than an experiment's CSV holds, and the folder of results that has it."""
 
 

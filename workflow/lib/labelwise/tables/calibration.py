@@ -1,0 +1,68 @@
+"""How far the probabilities of answers can be trusted, in numbers."""
+
+from typing import TYPE_CHECKING
+
+from labelwise.calibration import read
+from labelwise.selection import stand_in
+from labelwise.tables.files import command
+from labelwise.tables.style import Cell, Column, Panel, Row, Table, kind_groups, panel_title
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+COLUMNS = (
+    Column("A", "accuracy", "Accuracy"),
+    Column("A", "confidence", "Confidence"),
+    Column("A", "ece", "ECE"),
+    Column("A", "ece_scaled", "ECE scaled"),
+    Column("A", "brier", "Brier"),
+    Column("A", "brier_scaled", "Brier scaled"),
+    Column("A", "aurc", "Risk over coverages"),
+)
+
+
+def build(table: "DataFrame") -> Table:
+    """Calibration errors, Brier scores and selective risk, a row a run."""
+    panels = [
+        Panel(
+            panel_title(images, labels),
+            ("Model", "Protocol"),
+            COLUMNS,
+            kind_groups(_row(own) for _, own in group.groupby("name", sort=False)),
+        )
+        for (images, labels), group in table.groupby(["images", "labels"], sort=False)
+    ]
+    experiment = table.experiment.iloc[0] if len(table) else ""
+    return Table(
+        "calibration",
+        experiment,
+        "How far can the probabilities of answers be trusted?",
+        "In percent, on images with at least one label. Confidence: mean probability of the named"
+        " class; ECE: mean gap between confidence and accuracy, in bins of equally many images"
+        " (with few images it is above 0 even for true probabilities); Brier: mean squared"
+        " difference of confidence and right or wrong; risk over coverages: mean share of wrong"
+        " answers among the most confident ones, over all shares that can be kept. Scaled: after"
+        " Platt's logistic function of the log-odds, fitted by cross-validation on the other"
+        " images. Below each number its 95 % interval (accuracy: Wilson; else bootstrap over"
+        " images)."
+        if panels
+        else "",
+        panels,
+        "" if panels else "Not run: the experiment has no answers with probabilities.",
+    )
+
+
+def _row(own: "DataFrame") -> Row:
+    run = stand_in(own.iloc[0].to_dict())
+    stubs = ((run.name, ""), (run.protocol, ""))
+    return Row(stubs, run, [_cell(own, column) for column in COLUMNS])
+
+
+def _cell(own: "DataFrame", column: Column) -> Cell:
+    one = own[own.measure == column.measure].iloc[0]
+    value, low, high = (100 * float(one[name]) for name in ("value", "low", "high"))
+    return Cell(value, int(one.n), low, high)
+
+
+if __name__ == "__main__":
+    command(build, read)
