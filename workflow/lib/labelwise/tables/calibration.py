@@ -37,14 +37,14 @@ def build(table: "DataFrame") -> Table:
         "calibration",
         experiment,
         "How far can the probabilities of answers be trusted?",
-        "In percent, on images with at least one label. Confidence: mean probability of the named"
-        " class; ECE: mean gap between confidence and accuracy, in bins of equally many images"
-        " (with few images it is above 0 even for true probabilities); Brier: mean squared"
-        " difference of confidence and right or wrong; risk over coverages: mean share of wrong"
-        " answers among the most confident ones, over all shares that can be kept. Scaled: after"
-        " Platt's logistic function of the log-odds, fitted by cross-validation on the other"
-        " images. Below each number its 95 % interval (accuracy: Wilson; else bootstrap over"
-        " images)."
+        "In percent, on images with at least one label. Confidence: mean probability of the"
+        " named class (of likelihood by best-first search what it is at least); ECE: mean gap"
+        " between confidence and accuracy, in bins of equally many images (with few images it is"
+        " above 0 even for true probabilities); Brier: mean squared difference of confidence and"
+        " right or wrong; risk over coverages: mean share of wrong answers among the most"
+        " confident ones, over all shares that can be kept. Scaled: after Platt's logistic"
+        " function of the log-odds, fitted by cross-validation on the other images. Below each"
+        " number its 95 % interval (accuracy: Wilson; else bootstrap over images)."
         if panels
         else "",
         panels,
