@@ -203,12 +203,10 @@ def ranks(values: Sequence[float], digits: int | None = 2) -> np.ndarray:
         values: shape (n,); percent.
         digits: decimals that are printed; None compares exactly.
     """
-    from scipy.stats import rankdata
-
     shown = np.asarray(values, dtype=float)
     if digits is not None:
         shown = np.round(shown, digits)
-    return rankdata(-shown, method="dense").astype(int)
+    return 1 + np.unique(-shown, return_inverse=True)[1]
 
 
 def spearman(
