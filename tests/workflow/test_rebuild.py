@@ -3,7 +3,7 @@
 import re
 import shutil
 
-TABLES = {"typeset_table", "compare_table"}
+TABLES = {"typeset_table", "compare_table", "gather_recall", "score_positions"}
 PAGES = {"list_runs", "browse"}
 BELOW_SCORE = TABLES | PAGES | {"score", "gather", "draw_figure", "state_findings"}
 BELOW_MAP = BELOW_SCORE | {"map_responses"}
@@ -132,7 +132,7 @@ def test_a_model_that_joins_is_asked_alone(study):
 
 def test_a_display_name_asks_nothing(study):
     study.edit("config/config.yaml", "name: Guess", "name: A guess")
-    assert set(study.planned()) == BELOW_SCORE - {"score"} | {"tell_provenance"}
+    assert set(study.planned()) == BELOW_SCORE - {"score", "gather_recall"} | {"tell_provenance"}
 
 
 def test_a_table_module_typesets_that_table(study):
