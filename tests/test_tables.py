@@ -143,6 +143,17 @@ def test_best_and_ranks_leave_controls_out():
         assert row["rank"] == 1 + sum(value > row["value"] for value in values)
 
 
+def test_noise_is_in_points_for_counts_too():
+    run = load(MAIN)[0]
+    columns = [style.Column("A", "accuracy", ""), style.Column("A", "oop_count", "", "count")]
+    rows = [style.Row((), run, [style.Cell(v, 200), style.Cell(2 * v, 200)]) for v in (10.0, 13.0)]
+    style.deltas(rows[1], rows[0], columns, {run.model: 4.0})
+    assert [cell.delta for cell in rows[1].cells] == [3.0, 6.0]
+    assert [cell.noise for cell in rows[1].cells] == [True, True]  # 6 of 200 are 3 points
+    style.deltas(rows[1], rows[0], columns, {run.model: 2.0})
+    assert [cell.noise for cell in rows[1].cells] == [False, False]
+
+
 def test_equal_columns_have_no_best():
     run = load(MAIN)[0]
     column = style.ACCURACIES[:1]

@@ -64,7 +64,7 @@ def _rows(asked: list[Run], noise: Noise | None) -> list[Row]:
         for run in asked
     ]
     for row in rows[1:]:
-        deltas(row, rows[0], noise)
+        deltas(row, rows[0], COLUMNS, noise)
     if len(rows) == 1:
         note = "not run: any other number of images a prompt in closed world (CW)"
         rows.append(Row((("–", ""), ("", "")), asked[0], note=note))

@@ -35,7 +35,7 @@ def build(runs: list[Run], noise: Noise | None = None) -> Table:
             asked = [run for run in own if run.task in ("CW", "all") and run.kind != "classify"]
             of_model = [_row(run) for run in sorted(asked, key=_order)]
             for row in of_model[1:]:
-                deltas(row, of_model[0], noise)
+                deltas(row, of_model[0], COLUMNS, noise)
             several = several or len(of_model) > 1
             rows += of_model
         shown += [row.run for row in rows]

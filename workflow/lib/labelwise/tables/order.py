@@ -73,7 +73,7 @@ def _rows(asked: list[Run], noise: Noise | None) -> list[Row]:
         mixed = [r for r in asked if r.images_per_prompt == size and not r.same_class]
         if mixed:
             pair = [_row(mixed[0]), _row(grouped)]
-            deltas(pair[1], pair[0], noise)
+            deltas(pair[1], pair[0], COLUMNS, noise)
             rows += pair
     return rows
 

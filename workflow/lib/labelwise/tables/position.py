@@ -86,7 +86,7 @@ def _rows(asked: list[Run], scores: dict) -> list[Row]:
     for position in sorted({1, (size + 1) // 2, size}) if size > 1 else ():
         of_position = [_row(run, position, scores.get(run.key, [])) for run in asked]
         for row in of_position[1:]:
-            deltas(row, of_position[0])
+            deltas(row, of_position[0], COLUMNS)
         rows += of_position
     return [row for row in rows if row.cells]
 

@@ -89,7 +89,7 @@ def _against_closed(rows: list[Row]) -> None:
     for row in rows:
         reference = closed.get(row.run.protocol, first)
         if row.cells and reference is not None and row is not reference:
-            deltas(row, reference)
+            deltas(row, reference, ACCURACIES)
 
 
 if __name__ == "__main__":

@@ -129,12 +129,13 @@ def share(count: float | None, n: float) -> Cell:
     return own
 
 
-def deltas(row: Row, reference: Row, noise: Noise | None = None) -> None:
+def deltas(row: Row, reference: Row, columns: Sequence[Column], noise: Noise | None = None) -> None:
     """Set each cell's delta to its difference from the same cell of another row."""
-    for own, other in zip(row.cells, reference.cells, strict=True):
+    for column, own, other in zip(columns, row.cells, reference.cells, strict=False):
         if own.value is not None and other.value is not None:
             own.delta = own.value - other.value
-            own.noise = within(own.delta, row.run.model, noise or {})
+            points = 100 * own.delta / own.n if column.unit == "count" and own.n else own.delta
+            own.noise = within(points, row.run.model, noise or {})
 
 
 def mark_best(rows: Iterable[Row], columns: Sequence[Column], ranked: bool = False) -> None:
