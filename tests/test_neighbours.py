@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from labelwise import classify, neighbours, predict, records, references
+from labelwise import arrays, neighbours, predict, records, references
 from labelwise.errors import LabelwiseError
 from labelwise.votes import vote
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
@@ -122,7 +122,7 @@ def test_stage_searches_stored_shards_and_writes_votes_for_many_k(tmp_path, monk
     asked = np.concatenate([known[:1], RNG.normal(size=(3, 8))]).astype(np.float32)
     images = ["same", "b", "c", "d"]
     logits = np.zeros((4, 0), np.float32)
-    classify.write(tmp_path / "q.npz", image=np.array(images), logits=logits, features=asked)
+    arrays.write(tmp_path / "q.npz", image=np.array(images), logits=logits, features=asked)
 
     def pictures(file, images, digests):
         rows = [
@@ -182,7 +182,7 @@ def test_broken_files_are_one_line(tmp_path):
     with pytest.raises(LabelwiseError, match="0 rows of 1 images"):
         list(references.References(tmp_path / "empty").blocks())
     (tmp_path / "bad.npz").write_bytes(b"x")
-    with pytest.raises(LabelwiseError, match="no file of neighbours"):
+    with pytest.raises(LabelwiseError, match="no file of image, neighbour"):
         neighbours.read(str(tmp_path / "bad.npz"))
     with pytest.raises(LabelwiseError, match="not finite"):
         references.unit(np.array([[np.nan, 1]]))

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from labelwise import classify, confuse, embed_classes, neighbours, predict, records
+from labelwise import arrays, confuse, embed_classes, neighbours, predict, records
 from labelwise.errors import LabelwiseError
 from labelwise.predict import conse, dual, points, supervised
 
@@ -60,11 +60,11 @@ def test_a_dual_encoder_has_softmax_or_sigmoid_probabilities():
         dual({"features": features}, names)
 
 
-def files(tmp_path, images, status="ok", **arrays):
+def files(tmp_path, images, status="ok", **found):
     rows = [{"image": i, "file": f"{i}.jpg", "sha256": i, "status": status} for i in images]
     records.write_csv(tmp_path / "images.csv", records.IMAGES, rows)
-    if arrays:
-        classify.write(tmp_path / "logits.npz", image=np.array(images), **arrays)
+    if found:
+        arrays.write(tmp_path / "logits.npz", image=np.array(images), **found)
     return tmp_path / "images.csv"
 
 

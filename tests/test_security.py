@@ -183,7 +183,7 @@ def hostile_array(path, mark, name):
 
 def test_arrays_that_hold_objects_are_refused_unread(tmp_path, mark):
     hostile_array(tmp_path / "x.npz", mark, "logits")
-    with pytest.raises(LabelwiseError, match=r"x\.npz: no logits file"):
+    with pytest.raises(LabelwiseError, match=r"x\.npz: no file of arrays"):
         classify.read(tmp_path / "x.npz")
     hostile_array(tmp_path / "y.npz", mark, "embedding")
     with pytest.raises(LabelwiseError, match=r"y\.npz"):

@@ -19,15 +19,16 @@ def write(path: str | Path, **arrays: np.ndarray) -> None:
 
 
 def read(path: str | Path, *names: str) -> dict[str, np.ndarray]:
-    """The named arrays of a file.
+    """The named arrays of a file; all of them where none is named.
 
     Raises:
         LabelwiseError: no such file or array, a damaged file, or one that holds Python objects.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
+            return {name: file[name] for name in names or file.files}
     except FileNotFoundError:
         raise LabelwiseError(f"{path}: no such file") from None
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise LabelwiseError(f"{path}: no file of {', '.join(names)}: {brief(error)}") from None
+        what = ", ".join(names) or "arrays"
+        raise LabelwiseError(f"{path}: no file of {what}: {brief(error)}") from None

@@ -11,7 +11,6 @@ among them) all are scored in float32. The record says what was checked and what
 
 import argparse
 import importlib
-import io
 import json
 import sys
 import time
@@ -23,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from labelwise import gpu, images, provenance, records
+from labelwise import arrays, gpu, images, provenance, records
 from labelwise.errors import LabelwiseError, cli
 from labelwise.looks import LOOKING
 from labelwise.progress import progress
@@ -140,25 +139,18 @@ def precision(model: Any, files: Sequence[str], dtype: str) -> dict[str, Any]:
     return {"asked": dtype, "used": used, "checked": len(sample), "changed": changed}
 
 
-def write(path: str | Path, **arrays: np.ndarray) -> None:
-    """Write arrays as npz, with deterministic bytes."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    with records.atomic(path, "wb") as file:
-        file.write(buffer.getvalue())
-
-
 def read(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of a logits file: image [n], logits [n, classes], features [n, d].
 
     That of a dual encoder has ``scale`` and ``bias`` besides.
+
+    Raises:
+        LabelwiseError: it is none.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
-            return {name: found[name] for name in ("image", "logits", "features")} | found
-    except (OSError, KeyError, ValueError) as error:
-        raise LabelwiseError(f"{path}: no logits file: {error}") from None
+    found = arrays.read(path)
+    if missing := [name for name in ("image", "logits", "features") if name not in found]:
+        raise LabelwiseError(f"{path}: no logits file: it has no {', '.join(missing)}")
+    return found
 
 
 def readable(path: str | Path) -> list[dict[str, str]]:
@@ -199,7 +191,7 @@ def main(argv: list[str] | None = None) -> None:
     logits, features = classify(model, files, used["used"])
     seconds = time.time() - checked
     image = np.array([row["image"] for row in rows])
-    write(args.out, image=image, logits=logits, features=features, **model.arrays)
+    arrays.write(args.out, image=image, logits=logits, features=features, **model.arrays)
     facts = {"axes": args.axes, "model": args.model, "images": len(rows), **model.describe()}
     facts |= {"precision": used, "images_per_second": round(len(rows) / seconds, 1)}
     records.write_json(args.meta, provenance.meta(started, **facts))

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from labelwise import classify, gpu, records, references
+from labelwise import arrays, classify, gpu, records, references
 from labelwise.errors import LabelwiseError, cli
 from labelwise.progress import progress
 from labelwise.votes import vote
@@ -149,8 +149,8 @@ def write(
     none = int(used[0] < 0) if len(used) else 0
     reference = np.array([known[row] for row in used[none:].tolist()], dtype=np.str_)
     neighbour = (places.reshape(rows.shape) - none).astype(np.int32)
-    arrays = {"image": images, "neighbour": neighbour, "reference": reference, "cosine": cosines}
-    classify.write(path, **arrays)
+    found = {"image": images, "neighbour": neighbour, "reference": reference, "cosine": cosines}
+    arrays.write(path, **found)
 
 
 def read(path: str) -> list[tuple[str, list[str], list[float]]]:
@@ -159,13 +159,8 @@ def read(path: str) -> list[tuple[str, list[str], list[float]]]:
     Raises:
         LabelwiseError: it is no such file.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            image, neighbour, reference, cosine = (
-                file[name].tolist() for name in ("image", "neighbour", "reference", "cosine")
-            )
-    except (OSError, KeyError, ValueError) as error:
-        raise LabelwiseError(f"{path}: no file of neighbours: {error}") from None
+    stored = arrays.read(path, "image", "neighbour", "reference", "cosine")
+    image, neighbour, reference, cosine = (array.tolist() for array in stored.values())
     found = []
     for name, places, cosines in zip(image, neighbour, cosine, strict=True):
         near = [reference[place] for place in places if place >= 0]

@@ -76,8 +76,9 @@ def embed(
         if not path.is_file():
             what = f"images of shard {number} of {len(parts)}"
             seen = classify.look(model, [row["file"] for row in part], dtype, what)
+            features = unit(np.stack([row for _, row in seen])).astype(np.float16)
             buffer = io.BytesIO()
-            np.save(buffer, unit(np.stack([row for _, row in seen])).astype(np.float16))
+            np.save(buffer, features, allow_pickle=False)
             with records.atomic(path, "wb") as file:
                 file.write(buffer.getvalue())
             fresh += 1

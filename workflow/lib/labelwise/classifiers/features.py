@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from labelwise import weights
-from labelwise.errors import LabelwiseError
+from labelwise.errors import LabelwiseError, brief
 
 
 class Transform:
@@ -42,12 +42,12 @@ class Model:
             model = AutoModel.from_pretrained(
                 folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
             )
-            self.transform = Transform(
-                AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
-            )
+            processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
         except (RuntimeError, OSError, ValueError, KeyError) as error:
-            why = " ".join(str(error).split())[:300]
-            raise LabelwiseError(f"{folder}: transformers cannot load this folder: {why}") from None
+            raise LabelwiseError(
+                f"{folder}: transformers cannot load this folder: {brief(error)}"
+            ) from None
+        self.transform = Transform(processor)
         torch.backends.cudnn.allow_tf32 = False
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = getattr(model, "vision_model", model).eval().to(self.device)
