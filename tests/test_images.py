@@ -151,7 +151,7 @@ def test_worker_processes_change_nothing(tmp_path, monkeypatch):
             "two files bear the id 'a': set/a.png and",
         ),
         (["set/a.png", "set/a.jpg"], {"folder": "set"}, "rename one"),
-        (["set/a.png"], {"folder": "set", "classes": [1]}, "'classes' needs a label set"),
+        (["set/a.png"], {"folder": "set", "classes": [1]}, "left after classes with the wnids"),
     ],
 )
 def test_bad_sets_are_one_line(tmp_path, monkeypatch, capsys, files, spec, said):
@@ -233,3 +233,18 @@ def test_a_class_list_may_be_a_file(tmp_path):
     file.write_text("1\nx2\n")
     with pytest.raises(LabelwiseError, match=r"line 2: 'x2' is no class id"):
         images.choose(found, {"classes": str(file)}, labels)
+
+
+def test_wnid_folders_choose_a_part_of_each_class_before_anything_is_decoded(tmp_path):
+    for wnid in ("n01440764", "n01443537", "others"):
+        (tmp_path / wnid).mkdir()
+        for i in range(4):
+            Image.new("RGB", (8, 8)).save(tmp_path / wnid / f"{wnid}_{i}.png")
+    (tmp_path / "n01443537/n01443537_9.png").write_bytes(b"broken, and drawn by no seed below")
+    spec = {"source": "folder", "folder": str(tmp_path), "per_class": 2, "unreadable": "count"}
+    rows = images.table("train", spec, None)
+    assert [row["image"][:9] for row in rows] == ["n01440764"] * 2 + ["n01443537"] * 2
+    only = images.table("train", spec | {"classes": [1]}, None)
+    assert [row["image"] for row in only] == [row["image"] for row in rows][2:]
+    with pytest.raises(LabelwiseError, match="with the wnids of its folders"):
+        images.table("train", spec | {"classes": [7]}, None)

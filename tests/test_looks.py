@@ -146,3 +146,16 @@ def test_what_does_not_go_together_is_one_line(config, mistake):
     with pytest.raises(LabelwiseError) as error:
         grid(config)
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_part_of_wnid_folders_needs_no_list_of_the_whole(config):
+    config["labels"]["train"] = {"format": "folders", "images": "train-5"}
+    config["images"]["train-5"] = {
+        "source": "folder",
+        "folder": "data/demo/photos",
+        "original": "train",
+        "per_class": 5,
+    }
+    plan = grid(config)
+    assert plan.image_inputs("train-5") == {}
+    assert plan.label_inputs("train") == {"images": "results/images/train-5.csv"}

@@ -255,6 +255,15 @@ def choose(
     return kept
 
 
+def by_folder(found: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
+    """The class of each image whose folder bears an ImageNet-1k wnid; others have none."""
+    from labelwise.label_formats import wnids
+
+    of_wnid = wnids()
+    folders = {image: Path(file).parent.name for image, file in found.items()}
+    return {image: (of_wnid[name],) for image, name in folders.items() if name in of_wnid}
+
+
 def class_list(spec: Mapping[str, Any]) -> set[int] | None:
     """The class ids of ``classes``: a list, or a file with one id a line; None where not given.
 
@@ -283,17 +292,20 @@ def table(name: str, spec: Mapping[str, Any], labels: str | Path | None) -> list
     """
     found = find(name, spec)
     restricted = [k for k in ("labelled", "classes", "per_class") if spec.get(k)]
-    if restricted and labels is None:
+    known: dict[str, Sequence[int]] = {}
+    if restricted and labels is not None:
+        known = {r["image"]: ids(r["labels"]) for r in read_csv(labels, ("image", "labels"))}
+    elif restricted and spec["source"] == "folder":
+        known = by_folder(found)
+    elif restricted:
         raise LabelwiseError(
             f"images: {name}: '{restricted[0]}' needs a label set; set `original` to one"
         )
-    known = {}
-    if restricted:
-        known = {r["image"]: ids(r["labels"]) for r in read_csv(labels, ("image", "labels"))}
     kept = choose(found, spec, known)
     if not kept:
         raise LabelwiseError(
-            f"images: {name}: no image is left after {', '.join(restricted)} with {labels}"
+            f"images: {name}: no image is left after {', '.join(restricted)} with"
+            f" {labels or 'the wnids of its folders'}"
         )
     rows = list(in_workers(describe, [(i, found[i]) for i in kept], f"images {name}"))
     broken = [row for row in rows if row["status"] != "ok"]

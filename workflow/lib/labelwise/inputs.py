@@ -127,7 +127,10 @@ class Inputs:
         if entry["source"] == "demo":
             inputs["weights"] = "results/weights/foolbox.json"
         if any(entry.get(key) for key in ("labelled", "classes", "per_class")):
-            inputs["labels"] = f"results/labels/{entry['original']}.csv"
+            labels = self.config["labels"][entry["original"]]
+            wnids = labels["format"] == "folders" and "classes" not in labels
+            if not (wnids and entry["source"] == "folder"):  # else its folders say it by themselves
+                inputs["labels"] = f"results/labels/{entry['original']}.csv"
         return inputs
 
     def label_inputs(self, labels: str) -> dict[str, Any]:
