@@ -39,6 +39,7 @@ STAND_INS = {
     "results/responses/demo/a/closed/b1.jsonl": "results/responses/small/oracle/closed/b1.jsonl",
     "results/responses/demo/b/closed/b1.jsonl": "results/responses/small/chance/closed/b1.jsonl",
     "mine.yaml": "config/config.yaml",
+    "mine": "workflow/profiles/local",
     "my-study/config.yaml": "config/config.yaml",
     "digits/config.yaml": "config/config.yaml",
 }

@@ -76,6 +76,21 @@ def test_a_slurm_study_is_the_local_study(slurm, built, tmp_path):
     total = int(re.search(r"^total +(\d+)$", said, re.M)[1])
     assert len(submitted) <= 15 < total, "short jobs are to share one Slurm job"
     assert study.planned() == {}
+    added = sorted(seconds_added(slurm, study))
+    middle = added[len(added) // 2]
+    print(f"seconds that Slurm and Snakemake add to a job: {middle:.0f} ({len(added)} jobs)")
+    assert 0 < middle < 60
+
+
+def seconds_added(slurm, study):
+    """Of each inference: how long its Slurm job ran beyond what the rule's own command took."""
+    for line in slurm.said("scontrol", "--oneliner", "show", "jobs").splitlines():
+        named = re.search(r"Comment=rule_infer_wildcards_small_(\w+?)_(\w+)_(b[\w-]+) ", line)
+        if named and "JobState=COMPLETED" in line:
+            clock = re.search(r"RunTime=(\d+):(\d+):(\d+)", line).groups()
+            ran = sum(int(n) * unit for n, unit in zip(clock, (3600, 60, 1), strict=True))
+            path = study.root / f"results/benchmarks/infer/small/{'/'.join(named.groups())}.jsonl"
+            yield ran - next(records.read_jsonl(path))["s"]
 
 
 @pytest.fixture
