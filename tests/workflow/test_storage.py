@@ -11,7 +11,7 @@ from test_cluster import PATHS
 pytestmark = pytest.mark.slow
 
 BUCKET, PREFIX = "labelwise", "study"
-SOURCES = ("config", "data/demo/labels", "data/demo/photos.csv", "workflow/lib", "images.csv")
+SOURCES = ("config", "data/demo/labels", "data/demo/photos.csv", "workflow", "images.csv")
 KEYS = {
     **{"SNAKEMAKE_STORAGE_S3_ACCESS_KEY": "key", "SNAKEMAKE_STORAGE_S3_SECRET_KEY": "secret"},
     **{"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"},

@@ -220,28 +220,27 @@ def plan(n_images: int, place: Path) -> dict[str, Any]:
 
 
 def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
-    """Overhead an image by the number of images, stage by stage, and memory beside it."""
-    import matplotlib
+    """Processor time an image by the number of images, stage by stage, and memory beside it."""
+    from labelwise.figures import style
 
-    matplotlib.use("svg" if path.suffix == ".svg" else "agg")
-    matplotlib.rcParams |= {"svg.hashsalt": "labelwise", "svg.fonttype": "none"}
-    from matplotlib import pyplot
-
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
-    images = [row["images"] for row in results]
-    bottom = [0.0] * len(images)
-    for stage in STAGES:
-        each = [1000 * row["stages"][stage]["cpu_s"] / row["images"] for row in results]
-        top = [a + b for a, b in zip(bottom, each, strict=True)]
-        left.fill_between(images, bottom, top, label=stage, linewidth=0)
-        bottom = top
-    left.axhline(2, color="black", linewidth=0.8, linestyle="dashed")
-    left.set(xscale="log", ylim=(0, 2.2), xlabel="images", ylabel="processor ms an image")
-    left.legend(fontsize=7, reverse=True, frameon=False, loc="upper right")
-    for stage in STAGES:
-        right.plot(images, [row["stages"][stage]["peak_mb"] for row in results], marker=".")
-    right.set(xscale="log", yscale="log", xlabel="images", ylabel="peak memory, MB")
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    colours = (style.BLUE, style.ORANGE, style.GREEN, style.VERMILLION, style.PURPLE, style.SKY)
+    with style.plt.rc_context(style.SETTINGS):
+        figure, (left, right) = style.plt.subplots(1, 2, figsize=(style.PAGE, 2.4))
+        images = [row["images"] for row in results]
+        bottom = [0.0] * len(images)
+        for stage, colour in zip(STAGES, (*colours, style.BLACK), strict=True):
+            each = [1000 * row["stages"][stage]["cpu_s"] / row["images"] for row in results]
+            top = [a + b for a, b in zip(bottom, each, strict=True)]
+            left.fill_between(images, bottom, top, label=stage, color=colour, linewidth=0)
+            bottom = top
+            peaks = [row["stages"][stage]["peak_mb"] for row in results]
+            right.plot(images, peaks, marker="o", color=colour)
+        left.axhline(2, color=style.BLACK, linewidth=0.6, linestyle="dashed")
+        left.set(xscale="log", ylim=(0, 2.1), xlabel="images", ylabel="processor ms an image")
+        left.legend(reverse=True, loc="upper right", bbox_to_anchor=(1, 0.93))
+        right.set(xscale="log", yscale="log", xlabel="images", ylabel="peak memory of a job, MB")
+        right.grid(axis="y")
+        style.save(figure, path)
 
 
 def main(argv: Sequence[str]) -> None:
