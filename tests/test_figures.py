@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
-from labelwise import judge
+from labelwise import judge, thumbnails
 from labelwise.errors import LabelwiseError
 from labelwise.figures import (
     agreement,
@@ -31,6 +31,7 @@ from labelwise.shown import JUDGED
 from make_experiment import DATA
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
+from PIL import Image
 
 MAIN = DATA / "experiment_main.csv"
 WIDTHS = {
@@ -289,14 +290,37 @@ def test_errors_are_one_line(tmp_path):
         style.draw(module("encoders").build, [MAIN], [tmp_path / "a.jpeg"])
 
 
-@pytest.mark.parametrize("name", ["study", "figure", "table"])
+def test_gallery_shows_pictures_with_author_and_licence(judged, tmp_path):
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (90, 60), "green").save(picture)
+    rows = judge.read(judged, gallery.COLUMNS)
+    images = [
+        {"image": image, "file": str(picture), "status": "ok"} for image in rows.image.unique()
+    ]
+    credits = [
+        {"image": row["image"], "author": "$A", "licence": licence, "source": "here"}
+        for row, licence in zip(images, itertools.cycle(("CC0-1.0", "not known")))
+    ]
+    write_csv(tmp_path / "credits.csv", thumbnails.CREDITS, credits)
+    spec = {"show": ["CC0-1.0"], "credits": str(tmp_path / "credits.csv")}
+    thumbnails.write(images, spec, tmp_path / "thumbs.zip")
+    with plt.rc_context(style.SETTINGS):
+        figure = gallery.build(gallery.read(judged, tmp_path / "thumbs.zip"))
+        texts = [text.get_text() for text in figure.findobj(Text)]
+        plt.close(figure)
+    shown = sum(bool(axes.images) for axes in figure.axes)
+    assert shown == sum(text == r"\$A, CC0-1.0" for text in texts) > 4
+
+
+@pytest.mark.parametrize("name", ["study", "figure", "table", "runs", "provenance"])
 def test_captions_of_the_report_are_valid(name):
     source = (Path(__file__).parents[1] / f"workflow/report/{name}.rst").read_text()
     known = {*WIDTHS, "main", "batches", "later"}
     config = {"figures": {"encoders": {"experiment": "main"}}, "models": {"knn": {}}}
     for item in known:
         wildcards = SimpleNamespace(figure=item, table=item)
-        snakemake = SimpleNamespace(wildcards=wildcards, config=config)
+        output = SimpleNamespace(html=f"results/tables/paper/{item}.html")
+        snakemake = SimpleNamespace(wildcards=wildcards, config=config, output=output)
         text = (
             Environment(undefined=StrictUndefined).from_string(source).render(snakemake=snakemake)
         )
