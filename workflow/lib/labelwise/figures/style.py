@@ -172,7 +172,7 @@ def heat(axis: Axes, values: Sequence[Sequence[float | None]], texts: Any, low: 
                 texts(value),
                 ha="center",
                 va="center",
-                color="white" if _luminance(colours(depth)) < 0.3 else "black",
+                color="white" if _luminance(colours(depth)) < 0.18 else "black",
                 fontsize=min(6.5, 66 / max(len(row), 1)),
             )
     axis.set_xlim(-0.5, len(values[0]) - 0.5)
