@@ -16,6 +16,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pydantic_core import to_json
@@ -50,6 +51,8 @@ class Batches:
 
     def __init__(self, model: "Model", caller: Caller) -> None:
         self.model, self.caller = model, caller
+        if model.run.state is None:
+            raise LabelwiseError("batch: there is no journal beside which to keep the batches")
         self.meter, self.path = model.meter, model.run.state
         self.most = min(model.spec.get("batch_requests", MOST_REQUESTS), MOST_REQUESTS)
         self.left: dict[str, Question] = {}
@@ -140,9 +143,10 @@ class Batches:
 
     def _bounds(self, batch: dict[str, Any]) -> dict[str, float]:
         """The most that each unanswered question of a batch costs."""
-        most = self.model.header["max_tokens"]
+        meter, most = self.model.meter, self.model.header["max_tokens"]
+        assert meter is not None
         return {
-            key: self.meter.bound(self.model.tokens(self.left[key]), most)
+            key: meter.bound(self.model.tokens(self.left[key]), most)
             for key in batch["keys"]
             if key in self.left
         }
@@ -242,7 +246,7 @@ class Batches:
         for name in (state.output_file_id, state.error_file_id):
             if name is None:
                 continue
-            content = await self.caller(lambda name=name: self.caller.client.files.content(name))
+            content = await self.caller(partial(self._content, name))
             for line in content.content.splitlines():
                 key, reply, error = _read(line)
                 if key not in self.left:
@@ -261,6 +265,9 @@ class Batches:
             for key in batch["keys"]:
                 await self.meter.release(key)
         return answers, fatal
+
+    async def _content(self, name: str) -> Any:
+        return await self.caller.client.files.content(name)
 
     async def _priced(self, question: Question, reply: dict[str, Any]) -> Answer:
         cost = None

@@ -98,7 +98,7 @@ class Page:
         """
         found = {}
         for label_set, key in keys.items():
-            leaf = {}
+            leaf: dict[str, Any] = {}
             for category in ("S", "M", "N", "S+", "S-", "M+", "M-"):
                 if category in key.members:
                     code = CATEGORIES.index(category)

@@ -24,7 +24,8 @@ estimate where they do not (resampling adds to ``ece``, which noise can only mak
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,37 +128,44 @@ def measure(
     n = len(right)
     later = scaled(confidence, right, images)
     kinds = {"": (confidence, bins(confidence)), "_scaled": (later, bins(later))}
-    numbers = {
+    numbers: dict[str, Callable[[np.ndarray], float]] = {
         "confidence": lambda pick: float(confidence[pick].mean()),
         "aurc": lambda pick: aurc(confidence[pick], right[pick]),
     }
     for suffix, (said, member) in kinds.items():
-        numbers[f"ece{suffix}"] = lambda pick, s=said, m=member: ece(s[pick], right[pick], m[pick])
-        numbers[f"brier{suffix}"] = lambda pick, s=said: brier(s[pick], right[pick])
+        numbers[f"ece{suffix}"] = partial(_picked, ece, said, right, member)
+        numbers[f"brier{suffix}"] = partial(_picked, brier, said, right)
     generator = draw.rng(0, "calibration", n)
     picks = [generator.integers(n, size=n) for _ in range(REPLICATES)]
     yield _row("accuracy", None, right.mean(), wilson(int(right.sum()), n), n)
     for name, number in numbers.items():
-        low, high = percentile(np.array([number(pick) for pick in picks]))
+        ends = percentile(np.array([number(pick) for pick in picks]))
+        low, high = map(float, ends)
         value = number(np.arange(n))
         yield _row(name, None, value, (min(low, value), max(high, value)), n)
     for suffix, (said, member) in kinds.items():
-        for number in range(member.max() + 1):
-            here = member == number
-            hits, size = int(right[here].sum()), int(here.sum())
-            yield _row(f"bin{suffix}", said[here].mean(), hits / size, wilson(hits, size), size)
+        for own in range(member.max() + 1):
+            here = member == own
+            hit, size = int(right[here].sum()), int(here.sum())
+            yield _row(f"bin{suffix}", said[here].mean(), hit / size, wilson(hit, size), size)
     hits = selective(confidence, right)
     for k in sorted({round(k) for k in np.linspace(1, n, min(n, CURVE))}):
         own = int(hits[k - 1])
         yield _row("selective", k / n, own / k, wilson(own, k), k)
 
 
+def _picked(number: Callable[..., float], *arrays: Any) -> float:
+    """A number of resampled arrays; the last of them are the places that were drawn."""
+    *whole, pick = arrays
+    return number(*(array[pick] for array in whole))
+
+
 def _row(
     name: str, at: float | None, value: float, ends: Sequence[float], n: int
 ) -> dict[str, Any]:
     low, high = (f"{float(end):.6g}" for end in ends)
-    at = None if at is None else f"{at:.6g}"
-    return {"measure": name, "at": at, "value": f"{value:.6g}", "low": low, "high": high, "n": n}
+    where = None if at is None else f"{at:.6g}"
+    return {"measure": name, "at": where, "value": f"{value:.6g}", "low": low, "high": high, "n": n}
 
 
 def rows(judged: "pandas.DataFrame") -> Iterator[dict[str, Any]]:

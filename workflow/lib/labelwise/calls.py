@@ -149,14 +149,17 @@ class Caller:
                 nothing more is sent and waiting calls are cancelled.
             Filtered: the content filter refused.
         """
-        began = None
+        began: float | None = None
+
+        def passed() -> float:
+            return 0.0 if began is None else self.clock() - began
 
         def late(state: RetryCallState) -> bool:
-            return self.stopping or self.clock() - began + state.upcoming_sleep > self.total
+            return self.stopping or passed() + state.upcoming_sleep > self.total
 
         def wait(state: RetryCallState) -> float:
-            error = state.outcome.exception()
-            return error.wait + self.jitter(state) if error.wait else self.jitter(state)
+            error = state.outcome.exception() if state.outcome else None
+            return getattr(error, "wait", 0.0) + self.jitter(state)
 
         tried = AsyncRetrying(
             retry=retry_if_exception_type(Again),
@@ -191,7 +194,7 @@ class Caller:
                     return result
         except Again as error:
             raise LabelwiseError(
-                f"{self.url}: no answer after {n} attempts in {self.clock() - began:.0f} s"
+                f"{self.url}: no answer after {n} attempts in {passed():.0f} s"
                 f" (total_timeout {self.total:g}): {error}; answers so far are kept, run again"
             ) from None
         raise AssertionError("unreachable")

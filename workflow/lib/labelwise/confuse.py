@@ -61,13 +61,14 @@ def confusions(
     made = []
     for label in sorted(images):
         weight = mass[label] / images[label]
+        likely = np.flatnonzero((weight >= SMALLEST) | (count[label] > 0)).tolist()
         order = sorted(
-            (c for c in np.flatnonzero((weight >= SMALLEST) | (count[label] > 0)) if c != label),
+            (c for c in likely if c != label),
             key=lambda c: (-count[label][c], -weight[c], c),
         )
         for c in [label, *order[:TOP]]:
             shown = {"count": int(count[label][c]), "weight": f"{weight[c]:.6g}"}
-            made.append({"labelled": label, "predicted": int(c), **shown})
+            made.append({"labelled": label, "predicted": c, **shown})
     return made
 
 

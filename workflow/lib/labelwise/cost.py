@@ -110,17 +110,19 @@ def write_requests(planned: Mapping[str, Any], runs: Sequence[Run]) -> None:
 
 def table(estimates: Sequence[Estimate]) -> str:
     """The estimates on a screen, one a line, and their sum."""
-    head = ("run", "requests", "to ask", "images", "prompt tok", "answer tok")
-    head += ("USD", "no cache", "spent", "limit")
+    head = ["run", "requests", "to ask", "images", "prompt tok", "answer tok"]
+    head += ["USD", "no cache", "spent", "limit"]
     rows = [head]
     for e in estimates:
         limit = "missing" if e.limit is None else f"{e.limit:.2f}"
-        counts = (e.requests, e.left, e.images, e.prompt, e.completion)
-        sums = (f"{e.usd:.4f}", f"{e.uncached:.4f}", f"{e.spent:.4f}")
-        rows.append((e.run.path, *map(str, counts), *sums, limit))
-    total = [f"{sum(e[i] for e in estimates)}" for i in range(1, 6)]
-    total += [f"{sum(e[i] for e in estimates):.4f}" for i in (6, 7, 8)]
-    rows.append(("all", *total, ""))
+        asked = (e.requests, e.left, e.images, e.prompt, e.completion)
+        money = (f"{e.usd:.4f}", f"{e.uncached:.4f}", f"{e.spent:.4f}")
+        rows.append([e.run.path, *map(str, asked), *money, limit])
+    counts = ("requests", "left", "images", "prompt", "completion")
+    total = [f"{sum(getattr(e, name) for e in estimates)}" for name in counts]
+    sums = ("usd", "uncached", "spent")
+    total += [f"{sum(getattr(e, name) for e in estimates):.4f}" for name in sums]
+    rows.append(["all", *total, ""])
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = []
     for row in rows:

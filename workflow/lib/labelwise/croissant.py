@@ -80,7 +80,9 @@ def describe(cff: Mapping[str, Any], results: Path, files: Iterable[str]) -> dic
         files: paths in it, as they are published.
     """
     files = sorted(files)
-    article = next((r for r in cff.get("references", ()) if r.get("type") == "article"), {})
+    article: dict[str, Any] = next(
+        (r for r in cff.get("references", ()) if r.get("type") == "article"), {}
+    )
     paper = [i["value"].partition(":")[2] for i in article.get("identifiers", ())]
     return {
         "@context": CONTEXT,

@@ -28,11 +28,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labelwise import draw, records
 from labelwise.classnames import normal
 from labelwise.errors import LabelwiseError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Ranking = Callable[[int], Sequence[int]]
 """Class id -> ids of hard distractors, hardest first."""
@@ -216,7 +219,7 @@ def read_confusions(path: str) -> list[dict[str, Any]]:
     return rows
 
 
-def nearest(embeddings) -> Ranking:
+def nearest(embeddings: "np.ndarray") -> Ranking:
     """Ranking by cosine between class-name embeddings [classes, d], L2-normalised; ties by id."""
     import numpy as np
 

@@ -115,7 +115,7 @@ class Cache:
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
         """The vectors (float32) of those keys that are held."""
-        found = {}
+        found: dict[bytes, np.ndarray] = {}
         with closing(self._open()) as db:
             for start in range(0, len(keys), 500):
                 part = keys[start : start + 500]

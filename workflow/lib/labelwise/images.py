@@ -144,7 +144,7 @@ def in_workers(function: Callable, items: Sequence, what: str) -> Iterable:
     from multiprocessing import get_context
 
     with ProcessPoolExecutor(workers(), mp_context=get_context("forkserver")) as pool:
-        found = pool.map(function, items, chunksize=16)
+        found: Any = pool.map(function, items, chunksize=16)
         with closing(found):
             yield from progress(found, len(items), what)
 

@@ -175,7 +175,8 @@ def _responses(
 ) -> Iterator[dict[str, Any]]:
     """The lines of the responses; when they are read, ``facts`` has tokens and costs."""
     tokens: Counter[str] = Counter()
-    told, cost, by = False, 0.0, Counter()
+    told, cost = False, 0.0
+    by: Counter[str] = Counter()
     for request, name in zip(asked(), names, strict=True):
         if name not in known:
             raise LabelwiseError(

@@ -62,10 +62,16 @@ def files(path: str | Path) -> list[Path]:
         path: the journal of the run or of one of its shards.
     """
     path = Path(path)
-    run = FILE.fullmatch(path.name)["run"]
+    run = _run(path)
     near = [path, *path.parent.glob(f"{glob.escape(run)}.*jsonl")]
-    found = {f for f in near if FILE.fullmatch(f.name)["run"] == run and f.is_file()}
+    found = {f for f in near if _run(f) == run and f.is_file()}
     return sorted(found, key=lambda file: (file == path, file))
+
+
+def _run(path: Path) -> str:
+    """The name of the run that a journal belongs to, as a whole or as one of its shards."""
+    found = FILE.fullmatch(path.name)
+    return found["run"] if found else path.name
 
 
 class Journal(Mapping[str, dict[str, Any]]):

@@ -159,17 +159,17 @@ def table(runs: Sequence[Run], plan: Mapping[str, Any]) -> Iterator[dict[str, An
     """The rows of all standing runs; see ``main`` for the plan."""
     for (images, label_set), group in corrected(runs).items():
         spec = plan["labels"][label_set]
-        sets = [
+        mine, original = (
             labels.read(f"results/labels/{name}.csv")
             for name in (label_set, plan["original"][images])
-        ]
+        )
         listed = [r["image"] for r in records.read_csv(f"results/images/{images}.csv", ("image",))]
         pairs = labels.pairs_of(spec)
-        key = Key(*sets, Rules.of(spec), pairs, listed)
+        key = Key(mine, original, Rules.of(spec), pairs, listed)
         chosen = [representative(own) for own in by_model(group).values()]
         for run in standing(group):
             names = classnames.read(f"results/classes/{plan['classes'][run.protocol]}.csv")
-            for row in judge(run, key, pairs, sets, names):
+            for row in judge(run, key, pairs, (mine, original), names):
                 yield row | {"stands": int(run in chosen)}
 
 

@@ -20,7 +20,7 @@ CLASSIFIERS = ("timm", "open_clip", "features", "conse", "knn", "file")
 LOOKING = ("timm", "open_clip", "features")
 """Engines that look at images by themselves."""
 
-DECIDE = ("engine", "weights", "hf", "revision", "folder", "model", "pretrained")
+DECIDE: tuple[str, ...] = ("engine", "weights", "hf", "revision", "folder", "model", "pretrained")
 DECIDE = (*DECIDE, "size", "pool", "outputs", "dtype")
 """Keys of an entry that decide what a look gives."""
 

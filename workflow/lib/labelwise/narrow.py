@@ -63,7 +63,7 @@ def scores(
     if len(own) != data["logits"].shape[1]:
         classes = data["logits"].shape[1]
         raise LabelwiseError(f"{embeddings}: {len(own)} names, but {classes} classes")
-    where = predict.points(data["logits"], own, int(model.get("top", 10)))
+    where = predict.points(data["logits"], own, int(str(model.get("top", 10))))
     return where @ (embed_classes.load(targets)[1] if targets else own).T
 
 

@@ -125,7 +125,7 @@ def find(
         votes: whether each reference has a label.
     """
     voters = np.flatnonzero(np.asarray(votes, dtype=bool))
-    place = {}
+    place: dict[str, list[int]] = {}
     for position, row in enumerate(voters.tolist()):
         place.setdefault(known[row], []).append(position)
     skip = {i: place[digest] for i, digest in enumerate(asked) if digest in place}
@@ -207,7 +207,8 @@ def main(argv: list[str] | None = None) -> None:
         known, blocks = store.images, store.blocks()
         theirs = _digests(args.reference_images, known)
     else:
-        known, blocks, theirs = images, [references.unit(data["features"])], digests
+        known, blocks = images, iter([references.unit(data["features"])])
+        theirs = digests
     labels = {
         row["image"]: records.ids(row["labels"])
         for row in records.read_csv(args.labels, records.LABELS)

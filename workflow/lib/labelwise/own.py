@@ -57,7 +57,7 @@ def read_labels(path: Path, names: Sequence[str]) -> dict[str, list[int]]:
         where, image = f"{path}: line {number}", records.image_id((row["image"] or "").strip())
         if image in found:
             raise LabelwiseError(f"{where}: image {image} is there twice; give it one line")
-        ids = []
+        ids: list[int] = []
         for part in parts(row[heading] or ""):
             named = known.find(part)
             if not named and part.isascii() and part.isdigit() and int(part) < len(names):

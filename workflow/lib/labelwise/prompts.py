@@ -59,7 +59,7 @@ def read(path: str | Path) -> tuple[dict, list[dict]]:
 
 def read_header(path: str | Path) -> dict:
     """The first line of a requests file."""
-    header = next(records.read_jsonl(path), None)
+    header: Any = next(records.read_jsonl(path), None)
     records.hold(header, f"{path}:1: not the header of a requests file", **HEADER)
     return header
 

@@ -119,7 +119,9 @@ def compare(right: np.ndarray, original: np.ndarray, void: np.ndarray, seed: int
             "gain_labelled": (rate, rate_drawn),
             "gain_void": (whole - part, whole_drawn - part_drawn),
         }
-        own = {name: {"value": float(v), **interval(d)} for name, (v, d) in numbers.items()}
+        own: dict[str, dict[str, Any]] = {
+            name: {"value": float(v), **interval(d)} for name, (v, d) in numbers.items()
+        }
         own["p_best"] = {"value": float(100 * p_best[i]), "low": None, "high": None}
         found.append(own)
     return found
@@ -217,10 +219,14 @@ def rows(runs: Sequence[selection.Run], study: Study) -> list[dict[str, Any]]:
             judged = [keys[name].judge([{i: own[i] for i in common}]) for own in answers]
             found = compare(
                 np.stack([j.right[0] for j in judged], axis=1),
-                np.stack([j.original[0] for j in judged], axis=1),
+                np.stack([j.original[0] for j in judged if j.original is not None], axis=1),
                 judged[0].void,
             )
-            head = {"experiment": runs[0].experiment, "images": images, "labels": name}
+            head: dict[str, Any] = {
+                "experiment": runs[0].experiment,
+                "images": images,
+                "labels": name,
+            }
             head |= {"n": len(judged[0].images), "rules": rules[name]}
             for run, numbers in zip(models, found, strict=True):
                 about = {"model": run.model, "model_name": run.name, "model_kind": run.model_kind}

@@ -151,10 +151,11 @@ def decoding(spec: dict) -> dict[str, Any]:
 
 def class_list(spec: dict, names: Sequence[str], only: Sequence[int] | None) -> dict[str, Any]:
     """The variables of a prompt with a class list; ``only`` are the ids of a shorter one."""
-    keys = ("answer", "list_format", "list_order", "seed")
     return {
         "n_classes": len(names) if only is None else len(only),
-        "class_list": prompts.class_list(names, *(spec[key] for key in keys), only),
+        "class_list": prompts.class_list(
+            names, spec["answer"], spec["list_format"], spec["list_order"], spec["seed"], only
+        ),
     }
 
 
@@ -281,8 +282,8 @@ def make(
         )
     if choice and "corrected" in spec["true"] and corrected is None:
         raise LabelwiseError(f"protocols: {protocol}: needs corrected labels: give --corrected")
-    own = isinstance(candidates, Mapping)
-    only = (next(iter(candidates.values())) if own else candidates) if candidates else None
+    own = candidates if isinstance(candidates, Mapping) and candidates else None
+    only: Any = (next(iter(own.values())) if own else candidates) or None
     cells = variations.cells(spec)
     made = [make_header(protocol, cell, names, batch, order, only) for cell in cells]
     header = made[0][0]
@@ -316,7 +317,7 @@ def make(
                 options = scheme.options(ids[0], label, (corrected or {}).get(ids[0], ()), repeat)
                 request["options"] = options
             if own:
-                request["candidates"] = offers.offered(ids, candidates)
+                request["candidates"] = offers.offered(ids, own)
                 variables = variables | class_list(cell, names, request["candidates"])
                 parts = beginning(cell, templates, variables)
             if choice or own or len(ids) != batch:
@@ -399,7 +400,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--config", default="config/config.yaml", help="for --show")
     args = parser.parse_args(argv)
     if args.show:
-        print(show(*args.show, records.read_yaml(args.config)))
+        image, protocol = args.show
+        print(show(image, protocol, records.read_yaml(args.config)))
         return
     missing = [k for k in ("protocol", "spec", "images", "classes", "out") if not getattr(args, k)]
     if missing:

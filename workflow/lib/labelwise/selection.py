@@ -6,6 +6,7 @@ A run is one score: images x model x protocol x batching x mapper x labels, with
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from labelwise.errors import LabelwiseError
 from labelwise.records import CATEGORIES, CERTAIN, OUTCOMES, read_csv
@@ -159,10 +160,12 @@ def load(path: str | Path) -> list[Run]:
         grouped.setdefault(key, {})[row["category"]] = {
             column: _number(row[column], f"{path}:{number}: {column}") for column in NUMBERS
         }
-    return [
-        Run(*key[: len(TEXTS)], *(int(float(v or 1)) for v in key[len(TEXTS) :]), categories)
-        for key, categories in grouped.items()
-    ]
+    runs = []
+    for key, categories in grouped.items():
+        axes: dict[str, Any] = dict(zip((*TEXTS, *COUNTS), key, strict=True))
+        axes |= {name: int(float(axes[name] or 1)) for name in COUNTS}
+        runs.append(Run(**axes, categories=categories))
+    return runs
 
 
 def by_run(rows: Iterable[Mapping[str, str]]) -> dict[tuple[str, ...], list[Mapping[str, str]]]:

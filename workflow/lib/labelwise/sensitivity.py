@@ -105,7 +105,7 @@ def anova(right: np.ndarray, design: Mapping[str, Sequence[str]]) -> list[dict[s
         df = (len(right) - 1) * (len(set(design[name])) - 1)
         found[f"{name} x image"] = {"ss": max(ss, 0.0), "df": df}
     rest = whole - sum(own["ss"] for own in found.values())
-    df = right.size - 1 - sum(own["df"] for own in found.values())
+    df = right.size - 1 - int(sum(own["df"] for own in found.values()))
     found["residual"] = {"ss": max(rest, 0.0), "df": df}
     made = []
     for name, own in found.items():

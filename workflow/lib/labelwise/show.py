@@ -101,7 +101,8 @@ def _verdict(judged: Judged, repeat: int, label_set: str, void: str) -> str:
     categories = [name for name, member in judged.members.items() if member[0] and name != "A"]
     return (
         f"{words[int(judged.right[repeat, 0])]} under {label_set},"
-        f" {words[int(judged.original[repeat, 0])]} under the original label;"
+        f" {words[int(judged.original is not None and judged.original[repeat, 0])]}"
+        " under the original label;"
         f" category {categories[-1]}{rule}"
     )
 

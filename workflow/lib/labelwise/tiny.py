@@ -6,6 +6,7 @@ names. Answers mean nothing, but depend on every pixel and token.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers as hf
@@ -53,7 +54,7 @@ def tokenizer(family: str, names: list[str], words: int) -> hf.PreTrainedTokeniz
         show_progress=False,
     )
     vocabulary.train_from_iterator(names, trainer)
-    more = {}
+    more: dict[str, Any] = {}
     if family == "internvl":
         more["extra_special_tokens"] = {
             "start_image_token": "<img>",

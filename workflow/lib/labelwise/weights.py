@@ -263,7 +263,7 @@ def convert_lite(source: Path, folder: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    number = re.match(r"efficientnet-lite(\d)", source.name).group(1)
+    number = source.name.removeprefix("efficientnet-lite")[:1]
     model = timm.create_model(f"tf_efficientnet_lite{number}", pretrained=False)
     old, new = torch.load(source, weights_only=True, map_location="cpu"), model.state_dict()
     pairs = list(zip(old, new, strict=True))
@@ -340,7 +340,7 @@ def _snapshot(spec: Mapping[str, str], name: str, offline: bool) -> tuple[Path, 
     try:
         path = Path(
             snapshot_download(
-                repo, revision=revision, allow_patterns=DATA, local_files_only=offline
+                repo, revision=revision, allow_patterns=list(DATA), local_files_only=offline
             )
         )
     except GatedRepoError:

@@ -171,6 +171,7 @@ def read_key(path: str | Path) -> dict[str, Sealed]:
     for row in records.read_csv(path, KEY):
         source = Source(row["source"], row["kind"], records.ids(row["labels"]), row["valid"] == "1")
         own = found.get(row["case"])
-        head = [row[name] for name in ("case", "image", "category", "selected_by")]
-        found[row["case"]] = Sealed(*head, (*(own.sources if own else ()), source))
+        head = {name: row[name] for name in ("case", "image", "category", "selected_by")}
+        sources = (*(own.sources if own else ()), source)
+        found[row["case"]] = Sealed(**head, sources=sources)
     return found

@@ -107,6 +107,12 @@ class Judged(NamedTuple):
     decision: Decision | None
 
     @property
+    def made(self) -> Decision:
+        """The decision of a case that has one."""
+        assert self.decision is not None
+        return self.decision
+
+    @property
     def decided(self) -> bool:
         """Whether there are new labels: a class, or that there is none."""
         return self.decision is not None and not (self.decision.unsure and not self.decision.labels)
@@ -138,7 +144,7 @@ def numbers(judged: Sequence[Judged], helper: str, pairs: Pairs, rules: Rules) -
     yield count(
         "unsure", sum(one.decision is not None and not one.decided for one in judged), len(judged)
     )
-    changed = sum(not _same(_old(one), one.decision.labels, pairs) for one in done)
+    changed = sum(not _same(_old(one), one.made.labels, pairs) for one in done)
     yield share("changed", changed, len(done))
     if helper:
         yield from _helped(done, helper, pairs)
@@ -149,7 +155,7 @@ def numbers(judged: Sequence[Judged], helper: str, pairs: Pairs, rules: Rules) -
                 right(
                     s.labels,
                     s.valid,
-                    _old(one) if when == "before" else one.decision.labels,
+                    _old(one) if when == "before" else one.made.labels,
                     pairs,
                     rules.void,
                 )
@@ -157,11 +163,11 @@ def numbers(judged: Sequence[Judged], helper: str, pairs: Pairs, rules: Rules) -
             ]
             asked = [v for v in verdicts if v is not None]
             yield share(f"right_{when}", sum(asked), len(asked), name)
-    taken = [one.decision.meaning(pairs) for one in done]
+    taken = [one.made.meaning(pairs) for one in done]
     shown = [{merged(o, pairs) for o in one.options} for one in done]
     yield share("as_suggested", sum(t in s for t, s in zip(taken, shown, strict=True)), len(done))
     planted = [(one, s) for one in done if (s := one.sealed.source("planted"))]
-    accepted = sum(matches(s.labels, one.decision.labels, pairs) for one, s in planted)
+    accepted = sum(matches(s.labels, one.made.labels, pairs) for one, s in planted)
     yield share("planted_accepted", accepted, len(planted))
     seconds = [one.decision.seconds for one in judged if one.decision and one.decision.seconds]
     if seconds:
@@ -195,7 +201,7 @@ def _helped(done: Sequence[Judged], helper: str, pairs: Pairs) -> Iterator[Numbe
         elif said is None or not said.valid or not said.labels:
             found["invalid"] += 1
         else:
-            found[verdict(said.labels, _old(one), one.decision.labels, pairs) or "agreed"] += 1
+            found[verdict(said.labels, _old(one), one.made.labels, pairs) or "agreed"] += 1
     yield count("old_unsure", found["old_unsure"], len(done))
     yield count("helper_invalid", found["invalid"], len(done))
     yield count("helper_agreed", found["agreed"], len(done))
@@ -220,8 +226,8 @@ def agreements(decisions: Sequence[Decision], n_classes: int, pairs: Pairs) -> I
         common = sorted(said[a].keys() & said[b].keys())
         if not common:
             continue
-        sets = [{case: set(said[who][case].marks) for case in common} for who in (a, b)]
-        found = agreement(*sets, n_classes, pairs)
+        first, second = ({c: set(said[who][c].marks) for c in common} for who in (a, b))
+        found = agreement(first, second, n_classes, pairs)
         names = f"{a} & {b}"
         yield {"annotator": names, "measure": "kappa", "n": len(common), "value": found["kappa"]}
         equal = round(found["images_equal"] * len(common))
@@ -274,7 +280,9 @@ def tally(
             " or adjudicators; say there whether it is a person or a system"
         )
     settled = {case: found for case, (found, _) in settle(decisions, pairs).items()}
-    groups = {(SETTLED, kinds({d.annotator for d in decisions}, known)): settled}
+    groups: dict[Any, Mapping[str, Decision | None]] = {
+        (SETTLED, kinds({d.annotator for d in decisions}, known)): settled
+    }
     for name in sorted(asked):
         own = {d.case: d for d in decisions if d.annotator == name and d.role == "annotator"}
         groups[name, kinds([name], known)] = own

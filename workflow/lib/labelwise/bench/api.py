@@ -41,7 +41,7 @@ def echo(listener: socket.socket) -> None:
     answer = head.encode() + b"\r\n\r\n" + reply
 
     class Echo(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        def connection_made(self, transport: Any) -> None:
             self.transport, self.head, self.left = transport, b"", -1
 
         def data_received(self, data: bytes) -> None:
@@ -74,7 +74,12 @@ def measure(requests: int, size: int, concurrency: int) -> dict[str, Any]:
             file.write_bytes(b"\xff\xd8\xff" + os.urandom(size - 3))
         server = Process(target=echo, args=(listen,), daemon=True)
         server.start()
-        header = {"protocol": "bench", "kind": "closed", "answer": "name", "system": "x" * 13_000}
+        header: dict[str, Any] = {
+            "protocol": "bench",
+            "kind": "closed",
+            "answer": "name",
+            "system": "x" * 13_000,
+        }
         header |= {"max_tokens": 12, "stop": []}
         spec = {"model": "echo", "concurrency": concurrency}
         spec["base_url"] = f"http://127.0.0.1:{listen.getsockname()[1]}/v1"

@@ -53,7 +53,10 @@ def invent(n_images: int, n_models: int) -> Page:
     keys = {name: Key(own, original, Rules(), pairs, ids) for name, own in sets.items()}
     page = Page({"curated": names}, list(sets))
     page.add_set("imagenet-625x50", ids, keys, sets, None)
-    header = {"system": "You are an image classifier.\n" + ", ".join(names), "image": "{n}: "}
+    header: dict[str, Any] = {
+        "system": "You are an image classifier.\n" + ", ".join(names),
+        "image": "{n}: ",
+    }
     header |= {"closing": "Which class is it?", "primer": "", "schema": None}
     requests = [{"request": r, "repeat": 0, "images": [image]} for r, image in enumerate(ids)]
     for number in range(n_models):

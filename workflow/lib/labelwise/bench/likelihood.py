@@ -19,6 +19,7 @@ search has to look far).
 import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -83,6 +84,7 @@ def load(name: str, folder: Path, way: dict[str, Any], names: list[str]) -> tupl
     """An engine for one way of searching, and the header of its requests."""
     protocol = PROTOCOL | {"kind": "likelihood"} | way
     header, _ = requests.make_header("likelihood", protocol, names, 1, "")
+    spec: dict[str, Any]
     if name == "composed":
         spec = {"engine": name, "vision": "efficientnet-lite2"}
         spec |= {"language": "smollm2-135m-instruct"}
@@ -118,8 +120,8 @@ def measure(
     for way, options in WAYS.items():
         model, header = load(name, folder, options, names)
         count = n_full if way in FEW else n
-        stream, _, _ = timed(lambda model=model, h=header, c=count: model.answer(asked(h, c)))
-        answers, seconds, busy = timed(lambda stream=stream: list(stream))
+        stream, _, _ = timed(partial(model.answer, asked(header, count)))
+        answers, seconds, busy = timed(partial(list, stream))
         first[way] = {answer.id: answer.scored for answer in answers}
         steps = sorted(answer.usage["generated"] for answer in answers)
         own = sum(answer.usage["prefilled"] for answer in answers) / count

@@ -46,7 +46,7 @@ def invent(n_images: int, n_models: int) -> tuple[Labels, list[Labels], list[Run
             }
         )
     hardness = draw.normal(size=n_images)
-    runs = []
+    runs: list[Run] = []
     for skill in np.linspace(0.5, 2.0, n_models):
         knows = draw.normal(size=n_images) + hardness + skill > 0
         answers = np.where(knows, first, draw.integers(CLASSES, size=n_images)).tolist()

@@ -260,7 +260,7 @@ class Greedy:
         self._forward(active, positions, inputs_embeds=self.decoder.table(last))
         self._read(active.rows, active.logits)
 
-    def _forward(self, active: Active, positions: torch.Tensor, **inputs) -> None:
+    def _forward(self, active: Active, positions: torch.Tensor, **inputs: Any) -> None:
         with shared_prefix.shared(self.decoder.body):
             hidden = self.decoder.body(
                 **inputs,

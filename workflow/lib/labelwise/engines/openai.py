@@ -9,7 +9,8 @@ for the provider's Batch API, with at most ``batch_requests`` in a file. Tempera
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from typing import Any
 
 from pydantic_core import to_json
@@ -31,7 +32,7 @@ class Model:
         servers.check(spec, spec["model"])
         self.spec, self.run, self.header = spec, run, run.header
         self.key = servers.api_key(spec)
-        self.caller: Caller | None = None
+        self.caller: Any = None  # a Caller, while questions are asked
         self.meter = money.Meter(spec, run.spent) if servers.is_paid(spec) else None
 
     def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
@@ -40,7 +41,7 @@ class Model:
         Raises:
             LabelwiseError: the first failure, after the answers under way have been yielded.
         """
-        checked = map(self._checked, questions)
+        checked: Iterator[Question] = map(self._checked, questions)
         if self.meter:
             checked = iter(self._affordable(list(checked)))
         with asyncio.Runner() as runner:
@@ -69,7 +70,8 @@ class Model:
     def _affordable(self, questions: list[Question]) -> list[Question]:
         """The questions, if what they are expected to cost is within the limit."""
         cost = money.expected(self.spec, self.header, [self.tokens(q) for q in questions])
-        money.announce(self.spec, len(questions), cost, self.meter.limit - self.meter.spent)
+        left = self.meter.limit - self.meter.spent if self.meter else math.inf
+        money.announce(self.spec, len(questions), cost, left)
         return questions
 
     def tokens(self, question: Question) -> int:
@@ -92,7 +94,7 @@ class Model:
         """The answer where the content filter refused the prompt."""
         return Answer(question.id, "", "content_filter", {}, {"by": [self.spec["model"], ""]})
 
-    async def _stream(self, questions: Iterator[Question]) -> AsyncIterator[list[Answer]]:
+    async def _stream(self, questions: Iterator[Question]) -> AsyncGenerator[list[Answer]]:
         self.caller = Caller(self.spec, self.key)
         try:
             if self.spec.get("batch"):
@@ -126,10 +128,10 @@ class Model:
                 for task in done:
                     if task.cancelled():
                         continue
-                    if (error := task.exception()) is None:
+                    if (wrong := task.exception()) is None:
                         answers.append(task.result())
                     elif failed is None:
-                        failed, self.caller.stopping = error, True
+                        failed, self.caller.stopping = wrong, True
                         for idle in tasks - self.caller.busy:
                             idle.cancel()
                 yield answers
@@ -145,6 +147,7 @@ class Model:
         estimate = self.tokens(question) if meter else 0
 
         async def reserve() -> None:
+            assert meter is not None
             await meter.reserve(question.id, estimate, self.header["max_tokens"])
 
         async def send() -> Answer:
@@ -169,7 +172,7 @@ class Model:
 
     def describe(self) -> dict[str, Any]:
         """Server, attempts and 429s."""
-        facts = {"server": servers.base_url(self.spec), "mode": "online"}
+        facts: dict[str, Any] = {"server": servers.base_url(self.spec), "mode": "online"}
         if self.spec.get("batch"):
             facts["mode"] = "batch"
         if self.caller:

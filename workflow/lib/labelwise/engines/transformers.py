@@ -19,7 +19,7 @@ import inspect
 import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -37,12 +37,13 @@ from transformers.utils import logging
 from labelwise import images, weights
 from labelwise.engines import search
 from labelwise.engines.base import Answer, Question, Run
-from labelwise.engines.decode import WINDOW, Decoder, Ended, Greedy, Inputs, Row, fits, prefill
+from labelwise.engines.decode import WINDOW, Decoder, Ended, Inputs, Row, fits, prefill
 from labelwise.errors import LabelwiseError
 from labelwise.prompts import Prompt
 from labelwise.records import LISTED
 
-T, U = TypeVar("T"), TypeVar("U")
+T = TypeVar("T")
+U = TypeVar("U")
 
 MARK = "\ue000"
 """Stands for an image while the chat template is applied (private use: in no text)."""
@@ -91,7 +92,7 @@ class Chat:
 
     def __init__(self, processor: Any) -> None:
         self.processor = processor
-        self.owner = next(
+        self.owner: Any = next(
             (o for o in (processor, processor.tokenizer) if getattr(o, "chat_template", None)), None
         )
         self.system = True
@@ -133,7 +134,7 @@ class Chat:
 
 def unshareable(model: torch.nn.Module) -> str:
     """Why a model's prefix cannot be shared; '' where it can."""
-    base = getattr(model, "model", None)
+    base: Any = getattr(model, "model", None)
     body = getattr(base, "language_model", None)
     if body is None or not hasattr(model, "lm_head") or not hasattr(base, "get_image_features"):
         return "its parts are not those of a decoder with image tokens"
@@ -190,7 +191,7 @@ def ahead(
     function: Callable[[T], U], items: Iterable[T], pool: ThreadPoolExecutor, window: int
 ) -> Iterator[U]:
     """``function`` of each item, in order, computed by the pool at most ``window`` items ahead."""
-    pending = deque()
+    pending: deque[Future[U]] = deque()
     for item in items:
         pending.append(pool.submit(function, item))
         if len(pending) >= window:
@@ -242,7 +243,7 @@ class Model:
         self.tensor_batch = spec.get("tensor_batch", 0)
         self.prefix_tokens = 0
         self.images_encoded = self.images_answered = self.prefilled = self.reused = 0
-        self.loop: Greedy | None = None
+        self.loop: Any = None  # a Greedy, once the prefix is shared
         self.context = getattr(self.config.get_text_config(), "max_position_embeddings", 0)
         self.plain_because = "the entry says so" if spec.get("prefix") == "plain" else ""
         if not run.header.get("shared", True):

@@ -34,7 +34,7 @@ def build(runs: list[Run]) -> Figure:
     handles = [Line2D([], [], color=TASKS[task], linewidth=2.5) for task in shown]
     handles += [
         Line2D([], [], color="black", linestyle=line, marker=mark, fillstyle=fill)
-        for line, mark, fill in map(ORDERS.get, orders)
+        for line, mark, fill in (ORDERS[order] for order in orders)
     ]
     figure.legend(
         handles,

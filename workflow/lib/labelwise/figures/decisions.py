@@ -33,10 +33,11 @@ def build(counts: list[Count]) -> Figure:
     for axis, name in zip(axes[:, 0], shown, strict=True):
         for y, measure in enumerate(VERDICTS):
             one = find(settled, category=name, measure=measure)
+            assert one is not None, "a category that is shown has every verdict"
             colour, hatch = LOOKS[measure]
             axis.barh(y, one.value, 0.72, color=colour, hatch=hatch, edgecolor="black", lw=0.4)
             axis.plot([one.low, one.high], [y, y], color="black", lw=0.8)
-            end = max(one.high, one.value) + 1.5
+            end = max(one.high or 0.0, one.value or 0.0) + 1.5
             axis.text(min(end, 103), y, f"{one.count:.0f}", va="center", fontsize=5.5)
         axis.set_yticks(range(len(VERDICTS)), VERDICTS)
         axis.set_ylim(len(VERDICTS) - 0.4, -0.6)
@@ -45,8 +46,10 @@ def build(counts: list[Count]) -> Figure:
         axis.grid(axis="x")
         axis.tick_params(axis="y", length=0)
         title = "all" if name == "A" else name.replace("-", "−")
-        axis.set_title(f"{title}, n = {one.n:.0f}", loc="left", pad=2)
-    helper = find(settled, measure="kept").source
+        whole = find(settled, category=name, measure="kept")
+        axis.set_title(f"{title}, n = {whole.n if whole else 0:.0f}", loc="left", pad=2)
+    kept = find(settled, measure="kept")
+    helper = kept.source if kept else ""
     axes[-1, 0].set_xlabel(
         style.plain(
             f"% of cases on which {helper}\nand the old labels disagree\n"

@@ -1,5 +1,7 @@
 """What corrected labels change for each model (the paper's Figure 3)."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -52,7 +54,7 @@ def build(runs: list[Run]) -> Figure:
     return figure
 
 
-def _lines(shown: list[Run]):
+def _lines(shown: list[Run]) -> Any:
     """Yield headings (str) and runs, kind by kind."""
     kind = None
     for run in shown:

@@ -1,6 +1,6 @@
 """Accuracy by an image's place in its prompt (cf. Table 13)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,7 +17,7 @@ COLUMNS = (
     *("experiment", "images", "labels", "model", "model_name", "model_kind", "task", "batching"),
     *("images_per_prompt", "order", "image", "position", "right"),
 )
-TOGETHER = (style.VERMILLION, "o", {})
+TOGETHER: Any = (style.VERMILLION, "o", {})
 ALONE = (style.BLUE, "s", {"markerfacecolor": "white"})
 """Colour, marker and look of answers in a prompt of several images, and of one."""
 

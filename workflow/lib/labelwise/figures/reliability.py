@@ -1,6 +1,6 @@
 """How far a classifier's confidence tells where models are right, by category of labels."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -37,7 +37,8 @@ CLASSIFIER = (style.BLUE, "s", "-")
 def build(table: "DataFrame") -> Figure:
     """Accuracy against the confidence of the best supervised classifier, one panel a category."""
     table = table[(table.stands == 1) & (table.model_kind != "control")]
-    panels, series = [], {}
+    panels: list[Any] = []
+    series: dict[Any, Any] = {}
     for (images, labels), rows in table.groupby(["images", "labels"], sort=False):
         supervised = rows[(rows.model_kind == "supervised") & rows.score.notna()]
         writers = rows[rows.kind != "classify"]

@@ -32,8 +32,8 @@ def build(data: tuple[list[dict[str, str]], Noise]) -> Figure:
     figure, axes = plt.subplots(
         len(panels), 2, figsize=(style.PAGE, len(panels) * (0.75 + 0.15 * most)), squeeze=False
     )
-    for (left, right), (key, own) in zip(axes, panels.items(), strict=True):
-        name, images, protocol, labels, n = key
+    for (left, right), (panel, own) in zip(axes, panels.items(), strict=True):
+        name, images, protocol, labels, n = panel
         sources = [row for row in own if row["row"] == "source"]
         for y, row in enumerate(sources):
             factor = row["factor"]
@@ -58,15 +58,15 @@ def build(data: tuple[list[dict[str, str]], Noise]) -> Figure:
         left.set_xlabel(label)
         left.set_title(style.plain(f"{name}: {images}, {protocol}, {labels}, n = {n}"), loc="left")
         levels = [row for row in own if row["row"] == "level"]
-        ticks, y, factor = [], 0.0, ""
+        ticks, at, factor = [], 0.0, ""
         for row in levels:
             if row["factor"] != factor:
-                y, factor = y + (0.6 if factor else 0), row["factor"]
+                at, factor = at + (0.6 if factor else 0), row["factor"]
             low, high = float(row["low"]), float(row["high"])
-            right.plot([low, high], [y, y], color=style.BLUE, linewidth=0.9)
-            right.plot(float(row["accuracy"]), y, "o", color=style.BLUE)
-            ticks.append((y, f"{said(factor)}: {row['level']}"))
-            y += 1
+            right.plot([low, high], [at, at], color=style.BLUE, linewidth=0.9)
+            right.plot(float(row["accuracy"]), at, "o", color=style.BLUE)
+            ticks.append((at, f"{said(factor)}: {row['level']}"))
+            at += 1
         right.set_yticks([y for y, _ in ticks], [style.plain(text) for _, text in ticks])
         right.tick_params(axis="y", length=0)
         right.invert_yaxis()

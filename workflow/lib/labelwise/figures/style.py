@@ -145,7 +145,9 @@ def grid(
     return figure, list(axes.flat[:count])
 
 
-def heat(axis: Axes, values: Sequence[Sequence[float | None]], texts: Any, low: float, high: float):
+def heat(
+    axis: Axes, values: Sequence[Sequence[float | None]], texts: Any, low: float, high: float
+) -> Any:
     """Draw a matrix as coloured cells with their texts; None is an empty, hatched cell.
 
     Args:

@@ -1,6 +1,7 @@
 """Images of each label category (the paper's Table 2)."""
 
 from dataclasses import replace
+from typing import Any
 
 from labelwise.records import CATEGORIES
 from labelwise.selection import Run, corrected
@@ -66,7 +67,8 @@ def _of_no_model(run: Run) -> Run:
     """The run without what says who answered: the sizes are those of the label set."""
     names = ("model", "model_name", "model_kind", "protocol", "kind", "answer", "mapper")
     more = ("encoder", "templates", "choice_true", "choice_from", "order", "batching")
-    return replace(run, **dict.fromkeys((*names, *more), ""))
+    nobody: dict[str, Any] = dict.fromkeys((*names, *more), "")
+    return replace(run, **nobody)
 
 
 if __name__ == "__main__":

@@ -77,14 +77,14 @@ def _panel(name: str, title: str, counts: list[Count], columns: tuple[Column, ..
 def _cell(counts: list[Count], measure: str) -> Cell:
     if measure == "judged":
         kept = find(counts, measure="kept")
-        n = int(kept.n) if kept else 0
+        n = int(kept.n or 0) if kept else 0
         return Cell(n, n)
     found = find(counts, measure=measure)
     if found is None or found.value is None:
         return Cell(None, 0)
     if found.unit == "cases":
-        return Cell(found.value, int(found.n))
-    return Cell(found.value, int(found.n), found.low, found.high)
+        return Cell(found.value, int(found.n or 0))
+    return Cell(found.value, int(found.n or 0), found.low, found.high)
 
 
 def _sources(name: str, settled: list[Count]) -> Panel:

@@ -148,7 +148,7 @@ def mark_best(rows: Iterable[Row], columns: Sequence[Column], ranked: bool = Fal
         cells = [row.cells[index] for row in rows if row.cells[index].value is not None]
         if column.measure not in ("original", "accuracy", "both") or not cells:
             continue
-        order = ranks([own.value for own in cells], decimals(cells[0].n))
+        order = ranks([own.value or 0.0 for own in cells], decimals(cells[0].n))
         for own, rank in zip(cells, order, strict=True):
             own.best = rank == 1 and max(order) > 1
             own.rank = int(rank) if ranked and column.measure != "both" else None
