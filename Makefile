@@ -1,5 +1,5 @@
 # Two commands do everything: `make study` and `make test`. Both make .venv first.
-.PHONY: study test test-slow lint lock clean-venv
+.PHONY: study test coverage test-slow lint lock clean-venv
 SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -19,6 +19,9 @@ results/report.html: $(wildcard results/runs.html results/provenance.html result
 
 test: .venv/.ready
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m "not slow"
+
+coverage: .venv/.ready
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m "not slow" --cov --cov-report=term
 
 test-slow: .venv/.ready
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow

@@ -79,7 +79,7 @@ def test_benchmark_of_scoring(tmp_path, capsys):
     out = tmp_path / "b.json"
     small = ["--images", "300", "--models", "3", "--replicates", "100", "--naive", "5"]
     bench.main(["scoring", *small, "--json", str(out)])
-    found = json.loads(out.read_text())
+    found = json.loads(out.read_text())["results"]
     assert found["label_sets"] == 2 and found["ratio"] > 0
     assert "300 images x 3 models x 2 label sets" in capsys.readouterr().out
 

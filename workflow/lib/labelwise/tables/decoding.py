@@ -34,7 +34,9 @@ COLUMNS = (
 
 def build(runs: list[Run], tokens: Sequence[Mapping[str, str]] = ()) -> Table:
     """CW, CW+, constrained decoding and exact likelihood of the same prompts."""
-    spent = {(r["images"], r["model"], r["protocol"], r["batching"]): r for r in tokens}
+    spent: dict[tuple[str, ...], Mapping[str, str]] = {
+        (r["images"], r["model"], r["protocol"], r["batching"]): r for r in tokens
+    }
     panels, shown = [], []
     for (images, labels), group in corrected(runs).items():
         rows: list[Row] = []
