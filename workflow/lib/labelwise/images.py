@@ -292,7 +292,7 @@ def table(name: str, spec: Mapping[str, Any], labels: str | Path | None) -> list
     """
     found = find(name, spec)
     restricted = [k for k in ("labelled", "classes", "per_class") if spec.get(k)]
-    known: dict[str, Sequence[int]] = {}
+    known: Mapping[str, Sequence[int]] = {}
     if restricted and labels is not None:
         known = {r["image"]: ids(r["labels"]) for r in read_csv(labels, ("image", "labels"))}
     elif restricted and spec["source"] == "folder":

@@ -81,7 +81,7 @@ def _rows(own: list[Run], spent: Mapping[tuple[str, ...], Mapping[str, str]]) ->
     reference = next((row for row in rows if row.run is mapped), rows[0])
     for row in rows:
         if row is not reference:
-            deltas(row, reference)
+            deltas(row, reference, COLUMNS)
         for own_cell, column in zip(row.cells, COLUMNS, strict=True):
             if column not in ACCURACIES:
                 own_cell.delta, own_cell.noise = None, False
