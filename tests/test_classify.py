@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from labelwise import classify, images, records
+from labelwise import classify, images, predict, records
 from labelwise.classifiers.pixels import EfficientNetLite
 from labelwise.classifiers.timm import Model
 from labelwise.errors import LabelwiseError
@@ -110,6 +110,16 @@ def test_timm_models_see_and_say_what_timm_does(tmp_path, architecture):
         assert np.abs(data["logits"] - model(batch).numpy()).max() < 1e-4
         features = model.forward_head(model.forward_features(batch), pre_logits=True)
     assert np.abs(data["features"] - features.numpy()).max() < 1e-4
+    rows, place = tmp_path / "out.csv", ["--images", str(tmp_path / "set.csv")]
+    place += ["--logits", str(tmp_path / "logits.npz"), "--top5", str(tmp_path / "top5.csv")]
+    predict.main(["--model", '{"engine": "timm"}', *place, "--out", str(rows)])
+    with torch.inference_mode():
+        shares, classes = model(batch).softmax(-1).topk(5)  # as timm's inference script does
+    top5 = records.read_csv(tmp_path / "top5.csv")
+    assert [[int(row[f"top_{i}_pred"]) for i in range(1, 6)] for row in top5] == classes.tolist()
+    for row, own in zip(top5, shares.tolist(), strict=True):
+        assert [float(row[f"top_{i}_prob"]) for i in range(1, 6)] == pytest.approx(own, rel=1e-3)
+    assert [int(row["class"]) for row in records.read_csv(rows)] == classes[:, 0].tolist()
 
 
 def test_workers_change_no_bit(tmp_path, monkeypatch):

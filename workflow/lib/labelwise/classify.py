@@ -165,35 +165,44 @@ def readable(path: str | Path) -> list[dict[str, str]]:
     return rows
 
 
-@cli
-def main(argv: list[str] | None = None) -> None:
-    """Command line of the stage ``classify``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m labelwise.classify",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def parser(prog: str, text: str | None) -> argparse.ArgumentParser:
+    """What every stage that looks at images is told."""
+    made = argparse.ArgumentParser(
+        prog=prog, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=json.loads, required=True, help="what decides it, JSON")
-    parser.add_argument("--images", required=True, help="results/images/*.csv")
-    parser.add_argument("--axes", type=json.loads, default={}, help="names for the record, JSON")
-    parser.add_argument("--gpus", type=int, help=gpu.HELP)
-    parser.add_argument("--out", required=True, help="image, logits and features (npz)")
-    parser.add_argument("--meta", required=True, help="record of the run (JSON)")
-    args = parser.parse_args(argv)
-    started = time.time()
+    made.add_argument("--model", type=json.loads, required=True, help="what decides it, JSON")
+    made.add_argument("--images", required=True, help="results/images/*.csv")
+    made.add_argument("--axes", type=json.loads, default={}, help="names for the record, JSON")
+    made.add_argument("--gpus", type=int, help=gpu.HELP)
+    made.add_argument("--meta", required=True, help="record of the run (JSON)")
+    return made
+
+
+def begin(args: argparse.Namespace) -> tuple[Any, list[dict[str, str]], dict[str, Any]]:
+    """The model, the readable rows of its images, and the facts of the record so far."""
     rows = readable(args.images)
     gpu.lease(args.gpus)
     model = load(args.model)
     files = [row["file"] for row in rows]
+    facts = {"axes": args.axes, "model": args.model, "images": len(rows), **model.describe()}
+    facts["precision"] = precision(model, files, args.model.get("dtype", "float32"))
+    return model, rows, facts
+
+
+@cli
+def main(argv: list[str] | None = None) -> None:
+    """Command line of the stage ``classify``."""
+    arguments = parser("python -m labelwise.classify", __doc__)
+    arguments.add_argument("--out", required=True, help="image, logits and features (npz)")
+    args = arguments.parse_args(argv)
+    started = time.time()
+    model, rows, facts = begin(args)
     loaded = time.time()
-    used = precision(model, files, args.model.get("dtype", "float32"))
-    checked = time.time()
-    logits, features = classify(model, files, used["used"])
-    seconds = time.time() - checked
+    logits, features = classify(model, [row["file"] for row in rows], facts["precision"]["used"])
+    seconds = time.time() - loaded
     image = np.array([row["image"] for row in rows])
     arrays.write(args.out, image=image, logits=logits, features=features, **model.arrays)
-    facts = {"axes": args.axes, "model": args.model, "images": len(rows), **model.describe()}
-    facts |= {"precision": used, "images_per_second": round(len(rows) / seconds, 1)}
+    facts["images_per_second"] = round(len(rows) / seconds, 1)
     records.write_json(args.meta, provenance.meta(started, **facts))
     print(
         f"{len(rows)} images in {seconds:.1f} s, loaded in {loaded - started:.1f} s",

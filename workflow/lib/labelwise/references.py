@@ -7,7 +7,6 @@ transform, its precision and its images' digests, and linked from there, so that
 continues where it was and an image added at the end costs one shard.
 """
 
-import argparse
 import hashlib
 import io
 import json
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from labelwise import classify, gpu, provenance, records, weights
+from labelwise import classify, provenance, records, weights
 from labelwise.errors import LabelwiseError, cli
 
 ROWS = 16384
@@ -134,31 +133,18 @@ class References:
 @cli
 def main(argv: list[str] | None = None) -> None:
     """Command line of the stage ``references``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m labelwise.references",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--model", type=json.loads, required=True, help="what decides it, JSON")
-    parser.add_argument("--images", required=True, help="results/images/*.csv")
-    parser.add_argument("--axes", type=json.loads, default={}, help="names for the record, JSON")
-    parser.add_argument("--gpus", type=int, help=gpu.HELP)
-    parser.add_argument("--journal", type=Path, required=True, help="folder that keeps shards")
-    parser.add_argument("--out", type=Path, required=True, help="folder of shards and ids")
-    parser.add_argument("--meta", required=True, help="record of the run (JSON)")
-    args = parser.parse_args(argv)
+    arguments = classify.parser("python -m labelwise.references", __doc__)
+    arguments.add_argument("--journal", type=Path, required=True, help="folder that keeps shards")
+    arguments.add_argument("--out", type=Path, required=True, help="folder of shards and ids")
+    args = arguments.parse_args(argv)
     started = time.time()
-    rows = classify.readable(args.images)
-    gpu.lease(args.gpus)
-    model = classify.load(args.model)
-    files = [row["file"] for row in rows]
-    used = classify.precision(model, files, args.model.get("dtype", "float32"))
+    model, rows, facts = classify.begin(args)
+    used = facts["precision"]["used"]
     known = {"entry": args.model, "weights": weights.known(args.model)}
-    known |= {"transform": model.describe()["transform"], "dtype": used["used"]}
-    shards, fresh = embed(model, known, rows, used["used"], args.journal)
+    known |= {"transform": facts["transform"], "dtype": used}
+    shards, fresh = embed(model, known, rows, used, args.journal)
     publish(shards, [row["image"] for row in rows], args.out)
-    facts = {"axes": args.axes, "model": args.model, "images": len(rows), **model.describe()}
-    facts |= {"precision": used, "shards": len(shards), "computed": fresh}
+    facts |= {"shards": len(shards), "computed": fresh}
     records.write_json(args.meta, provenance.meta(started, **facts))
     print(f"{len(rows)} images, {fresh} of {len(shards)} shards computed", file=sys.stderr)
 
