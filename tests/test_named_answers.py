@@ -137,6 +137,8 @@ def test_models_that_cannot_are_refused(tmp_path, folder):
     assert "take a model run here" in cannot(served, "likelihood", 1)
     assert "one image" in cannot({"engine": "composed"}, "likelihood", 5)
     assert cannot({"engine": "composed"}, "likelihood", 1) == ""
+    freely = {"engine": "composed", "numerics": {"decoding": "generate"}}
+    assert "searches no names" in cannot(freely, "constrained", 1)
     header, asked = written(kind="likelihood")
     plain = spec(folder) | {"prefix": "plain"}
     with Journal(tmp_path / "j") as known, pytest.raises(LabelwiseError, match="needs a prefix"):

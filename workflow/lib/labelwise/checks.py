@@ -183,6 +183,8 @@ def cannot(entry: Mapping[str, Any], kind: str, images: int) -> str:
             f"the engine {entry['engine']} does not search names, {' and '.join(SEARCHING[:2])} do;"
             f" take {instead}"
         )
+    if kind in CERTAIN and entry.get("numerics", {}).get("decoding") == "generate":
+        return "numerics: decoding generate writes freely and searches no names; leave it out"
     if kind in CERTAIN and images > 1:
         return f"batches: a {kind} protocol takes one image a prompt"
     if paligemma and kind in LISTED:

@@ -197,7 +197,8 @@ class Model:
             }
             self.prefilled += row.length
             self.reused += self.loop.prefix.tokens
-            yield Answer(row.id, self._text(row.tokens), finish, usage, scored=row.scored)
+            text = row.text or self._text(row.tokens)
+            yield Answer(row.id, text, finish, usage, scored=row.scored)
 
     def note(self) -> str:
         """The state of the run, for the line of progress."""

@@ -40,8 +40,8 @@ class Row:
     """One prompt after the prefix: its number, length and limit in tokens.
 
     ``source`` is what the caller's ``embed`` makes ``Inputs`` of, ``tokens`` the answer so far,
-    ``generated`` the tokens computed for it. ``state`` is the loop's own; ``scored`` is what a
-    search tells about all names.
+    ``generated`` the tokens computed for it. ``state`` is the loop's own. A loop that finds a
+    listed name gives it as ``text``, and a search what it knows of all names as ``scored``.
     """
 
     id: int
@@ -53,6 +53,7 @@ class Row:
     generated: int = 0
     state: Any = None
     scored: dict[str, Any] | None = None
+    text: str = ""
 
     def restart(self) -> None:
         """Forget the answer so far."""

@@ -111,7 +111,10 @@ class Constrained(_Ruled):
             row.state = below[0] if below else node
 
     def _finish(self, row: Row) -> str:
-        return FOUND if len(row.tokens) > self.trie.depth[row.state] else ""
+        if len(row.tokens) == self.trie.depth[row.state]:
+            return ""
+        row.text = self.rule.texts[self.trie.name[row.state]]
+        return FOUND
 
 
 @dataclass
@@ -236,7 +239,7 @@ class _Tree(_Ruled):
     def _tell(self, row: Row, best: Sequence[int], rest: float) -> str:
         """Write the answer: complete names, best first, and the logarithm of all others' sum."""
         rule, reached = self.rule, row.state
-        row.tokens = self._path(best[0])
+        row.tokens, row.text = self._path(best[0]), rule.texts[self.trie.name[best[0]]]
         row.scored = {
             "names": [
                 [

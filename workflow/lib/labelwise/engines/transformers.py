@@ -471,7 +471,8 @@ class Model:
         self.prefilled += row.length
         self.reused += shared
         usage = {"prefilled": row.length, "shared": shared, "generated": row.generated}
-        return Answer(row.id, self._text(row.tokens), finish, usage, scored=row.scored)
+        text = row.text or self._text(row.tokens)
+        return Answer(row.id, text, finish, usage, scored=row.scored)
 
     def _whole(self, questions: Iterator[Question]) -> Iterator[Answer]:
         """Generate batches of whole prompts, without a shared prefix."""
