@@ -328,3 +328,14 @@ def test_latex_compiles_within_the_page(tmp_path, changed):
     assert done.returncode == 0, done.stdout[-2000:]
     wide = (tmp_path / "all.log").read_text(errors="replace").split("hostile.tex")[0]
     assert "Overfull" not in wide
+
+
+def test_a_narrowed_list_has_rows_of_its_own_beside_closed_world(changed):
+    def narrowed(row):
+        return row | {"kind": "narrowed", "protocol": "few"} if row["kind"] == "closed" else row
+
+    rows = [r for r in build("protocols", changed(narrowed)).panels[0].rows if r.cells]
+    assert {row.run.task for row in rows} == {"CN", "CN+", "OW"}
+    assert all((row.cells[1].delta is None) == (row.run.task == "CN") for row in rows)
+    main = {row.run.task for row in build("main", changed(narrowed)).panels[0].rows if row.cells}
+    assert main & {"CN+", "OW"}

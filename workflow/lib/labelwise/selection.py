@@ -298,7 +298,8 @@ def prompted(runs: Iterable[Run]) -> dict[str, list[Run]]:
     return {
         model: own
         for model, own in by_model(runs).items()
-        if own[0].model_kind != "control" and any(r.kind in ("closed", "open") for r in own)
+        if own[0].model_kind != "control"
+        and any(r.kind in ("closed", "narrowed", "open") for r in own)
     }
 
 

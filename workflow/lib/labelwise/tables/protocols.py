@@ -1,4 +1,4 @@
-"""CW, CW+ and OW of each prompted model (the paper's Table 6)."""
+"""CW, CW+ and OW of each prompted model (the paper's Table 6), and the same with short lists."""
 
 from labelwise.selection import Run, corrected, prompted, representative, usual_batching
 from labelwise.tables.files import command
@@ -16,6 +16,9 @@ from labelwise.tables.style import (
     not_run,
     panel_title,
 )
+
+KINDS = {"closed": ("CW", "CW+"), "narrowed": ("CN", "CN+"), "open": ("OW",)}
+"""Tasks of each kind of protocol; a narrowed list is shown where a model was given one."""
 
 PUBLISHED = Published(6, "full", by_task)
 
@@ -45,9 +48,10 @@ def build(runs: list[Run]) -> Table:
         "What does mapping answers to class names change, and what a prompt without the list?",
         "Accuracy in percent. CW: the prompt lists the class names and the answer must match one"
         " exactly; CW+: the same answers, those out of the list mapped to the nearest name by a"
-        " text encoder; OW: no list in the prompt, every answer mapped. Behind each number the"
-        " difference from the model's CW row in percentage points (same images; the experiment"
-        " holds no interval for it). Bold: best of the model. CW+ and OW use one encoder a model,"
+        " text encoder; CN and CN+: the same with a few names chosen for each image; OW: no list in"
+        " the prompt, every answer mapped. Behind each number the"
+        " difference from the model's CW (or CN) row in percentage points (same images; the"
+        " experiment holds no interval for it). Bold: best of the model. CW+ and OW use one encoder a model,"
         " that of its row with the highest accuracy under the corrected labels: a choice made on"
         f" the test images. {how_scored(shown)}"
         if shown
@@ -61,11 +65,13 @@ def _rows(own: list[Run]) -> list[Row]:
     chosen = representative(own)
     mapper = chosen.mapper if chosen else ""
     rows = []
-    for kind, tasks in (("closed", ("CW", "CW+")), ("open", ("OW",))):
+    for kind, tasks in KINDS.items():
         protocols = dict.fromkeys(run.protocol for run in own if run.kind == kind)
+        if kind == "narrowed" and not protocols:
+            continue
         for protocol in protocols or [""]:
             for task in tasks:
-                wanted = "exact" if task == "CW" else mapper
+                wanted = "exact" if task in ("CW", "CN") else mapper
                 found = [
                     run
                     for run in own
@@ -73,7 +79,7 @@ def _rows(own: list[Run]) -> list[Row]:
                 ]
                 if found:
                     cells = [cell(found[0], column) for column in ACCURACIES]
-                    stubs = ((task, ""), (protocol, "" if task == "CW" else wanted))
+                    stubs = ((task, ""), (protocol, "" if wanted == "exact" else wanted))
                     rows.append(Row(stubs, found[0], cells))
                 else:
                     with_mapper = f" with mapper {wanted}" if protocol else ""
@@ -84,7 +90,7 @@ def _rows(own: list[Run]) -> list[Row]:
 
 
 def _against_closed(rows: list[Row]) -> None:
-    closed = {row.run.protocol: row for row in rows if row.cells and row.run.task == "CW"}
+    closed = {row.run.protocol: row for row in rows if row.cells and row.run.task in ("CW", "CN")}
     first = next(iter(closed.values()), None)
     for row in rows:
         reference = closed.get(row.run.protocol, first)
