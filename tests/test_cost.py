@@ -143,7 +143,8 @@ def test_what_the_journal_knows_is_not_counted(tmp_path, monkeypatch):
     ]
     records.write_csv("results/images/small.csv", records.IMAGES, rows)
     header = {"kind": "closed", "system": "s", "image": "", "closing": "c", "primer": ""}
-    header |= {"schema": None, "max_tokens": 5, "stop": []}
+    header |= {"schema": None, "max_tokens": 5, "stop": [], "answer": "name", "format": "json"}
+    header["images_per_prompt"] = 1
     asked = [{"request": n, "repeat": 0, "images": [i]} for n, i in enumerate("ab")]
     records.write_jsonl(cost.requests_file(run), [header, *asked])
     before = cost.estimate(run, spec)

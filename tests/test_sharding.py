@@ -73,7 +73,9 @@ def test_shards_hold_every_prompt_once_and_in_order(n, shards):
 
     with TemporaryDirectory() as folder:
         path = f"{folder}/requests.jsonl"
-        records.write_jsonl(path, [HEADER, *({"request": i} for i in range(n))])
+        records.write_jsonl(
+            path, [HEADER, *({"request": i, "repeat": 0, "images": ["a"]} for i in range(n))]
+        )
         parts = [list(prompts.stream(path, (k, shards))) for k in range(1, shards + 1)]
     assert [request["request"] for part in parts for request in part] == list(range(n))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
