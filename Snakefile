@@ -37,6 +37,7 @@ include: "workflow/rules/paper.smk"
 include: "workflow/rules/publish.smk"
 
 
+# These take seconds. A Slurm job costs more than that, so they run beside Snakemake.
 localrules:
     all,
     responses,
@@ -48,6 +49,34 @@ localrules:
     pack,
     list_classes,
     read_labels,
+    narrow,
+    write_requests,
+    confuse,
+    predict,
+    score,
+    score_positions,
+    judge,
+    relabel,
+    analyse,
+    analyse_oop,
+    gather,
+    gather_oop,
+    gather_recall,
+    gather_tokens,
+    draw_figure,
+    typeset_table,
+    compare_table,
+    leaderboard,
+    state_findings,
+    select_cases,
+    tally_cases,
+    make_thumbnails,
+    calibrate,
+    tell_provenance,
+    browse,
+    list_runs,
+    list_likeliest,
+    merge_shards,
 
 
 rule all:
