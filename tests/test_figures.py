@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
-from labelwise import judge, thumbnails
+from labelwise import judged as answers
+from labelwise import sources, thumbnails
 from labelwise.errors import LabelwiseError
 from labelwise.figures import (
     agreement,
@@ -82,7 +83,7 @@ XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1
 @pytest.fixture(scope="session")
 def judged(tmp_path_factory):
     path = tmp_path_factory.mktemp("judged") / "main.csv"
-    write_csv(path, judge.COLUMNS, make_experiment.judged())
+    write_csv(path, answers.COLUMNS, make_experiment.judged())
     return path
 
 
@@ -95,7 +96,7 @@ def tables(name, judged):
     if name not in JUDGED:
         return MAIN, load
     return judged, getattr(
-        module(name), "read", lambda path: judge.read(path, module(name).COLUMNS)
+        module(name), "read", lambda path: answers.read(path, module(name).COLUMNS)
     )
 
 
@@ -254,7 +255,7 @@ def test_what_was_not_judged_is_said(name, judged, tmp_path):
 
 
 def test_agreement_is_that_of_the_library(judged):
-    rows = judge.read(judged, agreement.COLUMNS)
+    rows = answers.read(judged, agreement.COLUMNS)
     rows = rows[(rows.stands == 1) & (rows.model_kind != "control")]
     spearman, phi = agreement.correlations(rows[rows.category.isin(("S+", "S-"))], rows)
     table = rows.pivot(index="image", columns="model", values="right")[rows.model.unique()]
@@ -281,11 +282,20 @@ def test_gallery_shows_no_picture_without_permission(judged):
     assert not any(axes.images for axes in figure.axes)
 
 
+@pytest.mark.parametrize("name", WIDTHS)
+def test_a_figure_depends_on_no_other_figure_and_on_no_stage(name):
+    own = {f"workflow/lib/labelwise/figures/{part}.py" for part in (name, "style", "__init__")}
+    files = set(sources.code(f"figures.{name}"))
+    assert {file for file in files if "/figures/" in file} <= own
+    stages = ("judge", "score", "scoring", "gather", "mapping")
+    assert not files & {f"workflow/lib/labelwise/{stage}.py" for stage in stages}
+
+
 def test_errors_are_one_line(tmp_path):
     with pytest.raises(LabelwiseError, match=r"gone\.csv: no such file"):
         style.draw(module("encoders").build, [tmp_path / "gone.csv"], [tmp_path / "a.pdf"])
     with pytest.raises(LabelwiseError, match=r"gone\.csv: no such file"):
-        judge.read(tmp_path / "gone.csv")
+        answers.read(tmp_path / "gone.csv")
     with pytest.raises(LabelwiseError, match="choose pdf, svg or png"):
         style.draw(module("encoders").build, [MAIN], [tmp_path / "a.jpeg"])
 
@@ -293,7 +303,7 @@ def test_errors_are_one_line(tmp_path):
 def test_gallery_shows_pictures_with_author_and_licence(judged, tmp_path):
     picture = tmp_path / "picture.png"
     Image.new("RGB", (90, 60), "green").save(picture)
-    rows = judge.read(judged, gallery.COLUMNS)
+    rows = answers.read(judged, gallery.COLUMNS)
     images = [
         {"image": image, "file": str(picture), "status": "ok"} for image in rows.image.unique()
     ]

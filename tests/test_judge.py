@@ -1,7 +1,7 @@
 """Single answers held against the corrected labels, on a hand-made study of five images."""
 
 import pytest
-from labelwise import judge, records
+from labelwise import judge, judged, records
 from labelwise.selection import TEXTS, Run
 
 NAMES = ("tench", "goldfish", "shark", "owl")
@@ -55,7 +55,7 @@ def study(tmp_path, monkeypatch):
 def test_every_answer_has_its_verdict(study):
     rows = list(judge.table([run("exact", 40.0), run("near", 80.0), run("far", 60.0)], PLAN))
     assert [(r["mapper"], r["stands"]) for r in rows[::5]] == [("exact", 0), ("near", 1)]
-    assert len(rows) == 10 and set(rows[0]) == set(judge.COLUMNS)
+    assert len(rows) == 10 and set(rows[0]) == set(judged.COLUMNS)
     near = {row["image"]: row for row in rows[5:]}
     assert {i: r["category"] for i, r in near.items()} == dict(
         zip("abcde", ("S+", "S-", "M+", "M-", "N"), strict=True)
@@ -78,9 +78,9 @@ def test_void_images_follow_the_rule(study):
 
 def test_what_is_written_is_read_back(study, tmp_path):
     rows = list(judge.table([run("exact", 40.0)], PLAN))
-    records.write_csv("judged.csv", judge.COLUMNS, rows)
-    found = judge.read("judged.csv")
-    assert list(found.columns) == list(judge.COLUMNS) and len(found) == 5
+    records.write_csv("judged.csv", judged.COLUMNS, rows)
+    found = judged.read("judged.csv")
+    assert list(found.columns) == list(judged.COLUMNS) and len(found) == 5
     assert found.right.sum() == 4 and found.position.tolist() == [1, 2, 3, 4, 5]
     assert found.answer.tolist() == ["", "gold fish", "", "no idea", ""]
 

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelwise import draw, judge, records
+from labelwise import draw, judged, records
 from labelwise.errors import LabelwiseError, cli
 from labelwise.statistics import percentile, wilson
 
@@ -210,7 +210,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="results/calibration/*.csv")
     args = parser.parse_args(argv)
     columns = (*HEAD, "image", "category", "class", "score", "right")
-    records.write_csv(args.out, COLUMNS, rows(judge.read(args.judged, columns)))
+    records.write_csv(args.out, COLUMNS, rows(judged.read(args.judged, columns)))
 
 
 if __name__ == "__main__":

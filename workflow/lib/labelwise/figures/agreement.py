@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from labelwise import judge, statistics
+from labelwise import judged, statistics
 from labelwise.figures import style
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ COLUMNS = (
     *("experiment", "images", "labels", "model", "model_name", "model_kind", "stands"),
     *("image", "category", "right", "label", "original_right"),
 )
-ORIGINAL = "Original labels"
-SIGNED = ("S+", "S-")
 
 Matrix = list[list[float | None]]
 
@@ -38,9 +36,9 @@ def build(table: "DataFrame") -> Figure:
         sharey=True,
     )
     for line, ((images, labels), rows) in zip(axes, panels, strict=True):
-        names = [*rows.drop_duplicates("model").model_name, ORIGINAL]
+        names = [*rows.drop_duplicates("model").model_name, style.ORIGINAL]
         kinds = [*rows.drop_duplicates("model").model_kind, "original"]
-        one = rows[rows.category.isin(SIGNED)]
+        one = rows[rows.category.isin(judged.SINGLE)]
         some = rows[rows.category != "N"]
         classes, n = one.label.nunique(), some.image.nunique()
         spearman, phi = correlations(one, some)
@@ -103,4 +101,4 @@ def _matrix(vectors: list, measure: Callable) -> Matrix:
 
 
 if __name__ == "__main__":
-    style.command(build, lambda path: judge.read(path, COLUMNS), "results/judged/*.csv")
+    style.command(build, lambda path: judged.read(path, COLUMNS), "results/judged/*.csv")

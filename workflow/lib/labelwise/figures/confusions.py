@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from labelwise import judge
+from labelwise import judged
 from labelwise.figures import style
-from labelwise.figures.agreement import ORIGINAL, SIGNED
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -25,7 +24,9 @@ Pair = tuple[str, str]
 
 def build(table: "DataFrame") -> Figure:
     """The most frequent confusions of images with one label, a column a model."""
-    one = table[(table.stands == 1) & (table.model_kind != "control") & table.category.isin(SIGNED)]
+    one = table[
+        (table.stands == 1) & (table.model_kind != "control") & table.category.isin(judged.SINGLE)
+    ]
     panels = [(key, counts(rows)) for key, rows in one.groupby(["images", "labels"], sort=False)]
     panels = [(key, found) for key, found in panels if found[1]]
     if not panels:
@@ -66,7 +67,7 @@ def counts(rows: "DataFrame") -> tuple[list[str], list[tuple[Pair, list[float], 
         neighbourhood; the number of images by label.
     """
     first = rows.drop_duplicates("image")
-    names = [*rows.drop_duplicates("model").model_name, ORIGINAL]
+    names = [*rows.drop_duplicates("model").model_name, style.ORIGINAL]
     sizes = first.labelled.value_counts().to_dict()
     found: dict[Pair, list[int]] = defaultdict(lambda: [0] * len(names))
     for i, (_, own) in enumerate(rows.groupby("model", sort=False)):
@@ -98,4 +99,4 @@ def _neighbourhoods(pairs: list[Pair]) -> dict[Pair, int]:
 
 
 if __name__ == "__main__":
-    style.command(build, lambda path: judge.read(path, COLUMNS), "results/judged/*.csv")
+    style.command(build, lambda path: judged.read(path, COLUMNS), "results/judged/*.csv")

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from labelwise import draw, judge, thumbnails
+from labelwise import draw, judged, thumbnails
 from labelwise.figures import style
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def read(path: str | Path, *archives: str | Path) -> "tuple[DataFrame, Photos]":
     photos: Photos = {}
     for archive in archives:
         photos |= thumbnails.read(archive)
-    return judge.read(path, COLUMNS), photos
+    return judged.read(path, COLUMNS), photos
 
 
 def build(data: "tuple[DataFrame, Photos]") -> Figure:
@@ -53,7 +53,7 @@ def build(data: "tuple[DataFrame, Photos]") -> Figure:
     first = cases.groupby(["images", "labels", "model"], sort=False).size().idxmax()
     cases = cases[(cases[["images", "labels", "model"]] == list(first)).all(axis=1)]
     right = (cases.right == 1) & (cases.category != "N")
-    categories = [c for c in judge.LEAVES if (cases.category == c).any()]
+    categories = [c for c in judged.LEAVES if (cases.category == c).any()]
     figure, axes = plt.subplots(
         len(ROWS),
         len(categories),

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from labelwise import judge
+from labelwise import judged
 from labelwise.figures import style
 from labelwise.statistics import wilson
 
@@ -103,4 +103,4 @@ def _panel(axis: Axes, inside: "DataFrame", shown: list, series: dict) -> None:
 
 
 if __name__ == "__main__":
-    style.command(build, lambda path: judge.read(path, COLUMNS), "results/judged/*.csv")
+    style.command(build, lambda path: judged.read(path, COLUMNS), "results/judged/*.csv")

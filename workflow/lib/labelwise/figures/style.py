@@ -39,6 +39,9 @@ KINDS = {
 }
 """Colour and marker of each kind of model."""
 
+ORIGINAL = "Original labels"
+"""What the original labels are called where they stand among models."""
+
 SCALE = "Blues"
 """Colours of a heat map: one hue that darkens evenly, so that grey print keeps the order."""
 
