@@ -83,6 +83,23 @@ def test_an_image_asked_about_again_is_encoded_once(spec):
     assert model.describe()["images_encoded"] == 1
 
 
+def test_another_run_on_the_same_images_needs_no_classifier(spec, tmp_path, monkeypatch):
+    from labelwise.engines import composed
+
+    requests = asked("cheetah", "taj-mahal")
+
+    def told(**changes):
+        run = Run(HEADER, [], cache=tmp_path / "looks")
+        model = composed.Model(spec | changes, run)
+        return {a.id: a.text for a in model.answer(questions(requests, HEADER))}, model
+
+    first, model = told()
+    assert model.describe()["images_encoded"] == 2
+    monkeypatch.setattr(composed, "Classifier", None)  # loading it would fail
+    again, model = told(top=3)
+    assert again == first and model.describe()["images_encoded"] == 0
+
+
 def test_two_images_with_one_prompt_do_not_mix(spec):
     _, one = answers(spec, asked("cheetah", "taj-mahal"))
     _, other = answers(spec, asked("taj-mahal", "cheetah"))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from labelwise import encoders
 from labelwise.errors import LabelwiseError
+from labelwise.vectors import Cache
 from support import ready
 
 NAMES = ["tench", "bald eagle", "folding chair", "bull mastiff", "espresso", "snow leopard"]
@@ -87,7 +88,7 @@ def test_the_cache_takes_several_writers(tmp_path):
     path = tmp_path / "many.sqlite"
 
     def write(number):
-        cache = encoders.Cache(path)
+        cache = Cache(path)
         for i in range(20):
             key = bytes([i]) * 32
             cache.put({key: np.full(4, i, np.float32), bytes([number, i]): np.zeros(4, np.float32)})
@@ -95,10 +96,7 @@ def test_the_cache_takes_several_writers(tmp_path):
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(100, 104)))
-    assert (
-        len(encoders.Cache(path).get([bytes([n, i]) for n in range(100, 104) for i in range(20)]))
-        == 80
-    )
+    assert len(Cache(path).get([bytes([n, i]) for n in range(100, 104) for i in range(20)])) == 80
 
 
 def test_unknown_engines_and_models_are_one_line():

@@ -86,7 +86,8 @@ rule infer:
         "python -m labelwise.infer {input.requests} --images {input.images}"
         " --classes {input.classes} {params.more} --model {params.model:q} --axes {params.axes:q}"
         " {params.shard} --gpus {resources.gpu}"
-        " --journal {params.journal} --out {output.responses} --meta {output.meta}"
+        " --journal {params.journal} --cache results/journal/looks"
+        " --out {output.responses} --meta {output.meta}"
         " 2>&1 | tee {log} >&2"
 
 

