@@ -51,9 +51,9 @@ def build(runs: list[Run]) -> Table:
         " text encoder; CN and CN+: the same with a few names chosen for each image; OW: no list in"
         " the prompt, every answer mapped. Behind each number the"
         " difference from the model's CW (or CN) row in percentage points (same images; the"
-        " experiment holds no interval for it). Bold: best of the model. CW+ and OW use one encoder a model,"
-        " that of its row with the highest accuracy under the corrected labels: a choice made on"
-        f" the test images. {how_scored(shown)}"
+        " experiment holds no interval for it). Bold: best of the model. CW+, CN+ and OW use one"
+        " encoder a model, that of its row with the highest accuracy under the corrected labels: a"
+        f" choice made on the test images. {how_scored(shown)}"
         if shown
         else "",
         panels,
