@@ -49,7 +49,7 @@ def build(runs: list[Run]) -> Figure:
         [Patch(facecolor=c, hatch=h, edgecolor="black", linewidth=0.4) for _, c, h in SERIES],
         [text for text, _, _ in SERIES],
         loc="outside lower center",
-        ncols=4 if columns > 1 else 2,
+        ncols=4 if columns > 1 else 1,
         columnspacing=1.2,
     )
     return figure
