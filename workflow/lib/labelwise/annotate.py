@@ -13,6 +13,7 @@ import socket
 import sys
 from pathlib import Path
 
+from labelwise import images
 from labelwise.annotation import cases as case_files
 from labelwise.annotation import server
 from labelwise.annotation.store import opened
@@ -49,6 +50,8 @@ def main(argv: list[str] | None = None) -> None:
             " 12 characters or more, which annotators bring as /?token=..."
         )
     found = case_files.read(args.cases)
+    for case in found.cases[:1]:
+        images.data(case.file)
     with opened(args.db, found) as store:
         work: Work = (
             Adjudicating(found, store, read_pairs(args.equivalents))

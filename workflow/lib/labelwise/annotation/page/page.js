@@ -426,6 +426,8 @@ function point(event) {
   return [Math.max(0, Math.min(at.x, state.case.width)), Math.max(0, Math.min(at.y, state.case.height))];
 }
 
+$("picture").onerror = () => trouble("The picture cannot be shown; the server's window may say why.");
+
 let from = null;
 $("boxes").onpointerdown = (event) => {
   from = point(event);
@@ -564,7 +566,7 @@ async function begin(name) {
   try {
     const first = await ask(`/api/work?annotator=${encodeURIComponent(name)}`);
     annotator = name;
-    localStorage.setItem(`labelwise ${setup.annotation}`, name);
+    localStorage.setItem(`labelwise ${setup.role} ${setup.annotation}`, name);
     $("who").textContent = name;
     $("enter").close();
     show(first);
@@ -601,7 +603,7 @@ $("enter-form").onsubmit = (event) => {
   if (setup.role === "adjudicator") $("options-title").textContent = "Answers of the annotators";
   document.title = `${setup.annotation} · Labelwise annotation`;
   $("guidelines-text").append(markdown(setup.guidelines || "This annotation has no guidelines."));
-  const known = localStorage.getItem(`labelwise ${setup.annotation}`);
+  const known = localStorage.getItem(`labelwise ${setup.role} ${setup.annotation}`);
   if (known && (!setup.annotators.length || setup.annotators.includes(known))) begin(known);
   else enter();
 })();
