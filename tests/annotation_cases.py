@@ -9,6 +9,21 @@ ROOT = Path(__file__).resolve().parents[1]
 HOSTILE = "<img src=x onerror=alert(1)>"
 NAMES = ("tench", "goldfish", "great white shark", "tiger shark", "hammerhead", HOSTILE)
 
+LOOK = {
+    "images": "small",
+    "classes": "curated",
+    "corrected": "multi",
+    "predictions": {
+        "guess": {"model": "guess", "protocol": "closed", "mapper": "exact"},
+        "oracle": {"model": "oracle", "protocol": "closed", "mapper": "exact"},
+    },
+    "show": ["guess", "oracle"],
+    "helper": "guess",
+    "select": [{"by": "category", "categories": ["S-", "M-", "N"]}],
+    "annotators": {"ann": "person", "bot": "system"},
+}
+"""An annotation of the study of controls."""
+
 
 def classes(n=1000):
     """Class descriptions: the first five with ImageNet's names."""

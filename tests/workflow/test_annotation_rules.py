@@ -1,25 +1,11 @@
 """From cases to decisions to labels to scores, by the rules, on the study of controls."""
 
-import pytest
 import yaml
+from annotation_cases import LOOK
 from labelwise import records
 from labelwise.annotation import cases as case_files
 from labelwise.annotation import interchange
 from labelwise.annotation.decisions import Decision
-
-LOOK = {
-    "images": "small",
-    "classes": "curated",
-    "corrected": "multi",
-    "predictions": {
-        "guess": {"model": "guess", "protocol": "closed", "mapper": "exact"},
-        "oracle": {"model": "oracle", "protocol": "closed", "mapper": "exact"},
-    },
-    "show": ["guess", "oracle"],
-    "helper": "guess",
-    "select": [{"by": "category", "categories": ["S-", "M-", "N"]}],
-    "annotators": {"ann": "person", "bot": "system"},
-}
 
 
 def configure(study, **changes):
@@ -86,28 +72,3 @@ def test_decisions_become_labels_and_reach_the_scores(study):
     planned = study.planned(*targets)
     assert {"relabel", "tally_cases", "score"} <= planned.keys()
     assert not {"select_cases", "infer", "map_responses", "read_labels"} & planned.keys()
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"corrected": "mutli"}, "annotations: look: corrected: 'mutli' is not defined; did you"),
-        ({"show": ["gess"]}, "annotations: look: show: 'gess' is none of its predictions"),
-        ({"helper": "chance"}, "annotations: look: helper: 'chance' is none of its predictions"),
-        (
-            {"predictions": {"guess": {"model": "guess"}}, "show": ["guess"]},
-            "predictions: guess: protocol: say which",
-        ),
-        (
-            {"select": [{"by": "label-errors", "model": "guess"}]},
-            "select 1: model: guess gives no probabilities",
-        ),
-        ({"select": [{"by": "category"}]}, "key 'categories' is missing"),
-        ({"decisions": "nowhere.csv"}, "decisions: no such file: nowhere.csv"),
-        ({"annotators": {"ann": "human"}}, "'human' is none of 'person', 'system'"),
-        ({"overlap": 2}, "2 is greater than the maximum of 1"),
-    ],
-)
-def test_a_mistake_in_an_annotation_is_told_in_one_line(study, change, said):
-    configure(study, **change)
-    assert said in study.refuses()
