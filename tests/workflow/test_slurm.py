@@ -141,7 +141,10 @@ def test_requeued_cancelled_and_out_of_time_a_job_goes_on_from_its_journal(slurm
         slurm.said("scancel", job)
         wait_for(lambda: answered(study) >= 14)
         (job,) = slurm.running()
-        slurm.said("scontrol", "update", f"JobId={job}", "TimeLimit=0:01")
+        fake.delay = 8.0  # what is left takes longer than the shortest limit there is, a minute
+        slurm.said("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+        wait_for(lambda: "TIMEOUT" in (study.root / "said.log").read_text(), 200)
+        fake.delay = 0.2
         assert process.wait(400) == 0, (study.root / "said.log").read_text()[-3000:]
     finally:
         process.kill()
