@@ -114,7 +114,7 @@ def test_structured_prompts_carry_a_schema_for_their_number_of_images():
         ({"answer": "letter"}, "answer 'letter' of kind open is none of name"),
         ({"format": "xml"}, "format 'xml'"),
         ({"layout": "middle"}, "layout 'middle'"),
-        ({"prompt": "nowhere.yaml"}, r"nowhere\.yaml: no such prompt file"),
+        ({"prompt": "nowhere.yaml"}, r"nowhere\.yaml: no such file"),
     ],
 )
 def test_bad_entries(change, message):
