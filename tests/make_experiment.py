@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from labelwise.draw import rng
 from labelwise.records import CATEGORIES, OUTCOMES, write_csv
-from labelwise.selection import COUNTS, NUMBERS, TEXTS
+from labelwise.selection import COUNTS, MEASURES, TEXTS
 from labelwise.statistics import newcombe, student, wilson
 
 DATA = Path(__file__).parent / "data"
-COLUMNS = ("engine", *TEXTS, *COUNTS, "category", *NUMBERS)
+COLUMNS = ("engine", *TEXTS, *COUNTS, "category", *MEASURES)
 
 SIZES = {"S+": 58, "S-": 12, "M+": 33, "M-": 10, "N": 22}
 GROUP = np.repeat(list(SIZES), list(SIZES.values()))

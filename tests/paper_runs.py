@@ -1,7 +1,7 @@
 """Experiments that hold just what the paper prints: a table made of them must equal its own."""
 
 from labelwise.records import OUTCOMES, read_csv
-from labelwise.selection import AXES, NUMBERS, Run
+from labelwise.selection import AXES, MEASURES, Run
 from labelwise.tables.published import REPORTED
 
 NAMES = {
@@ -79,12 +79,12 @@ class Paper:
     def _row(self, row, **axes) -> None:
         """Write a row's numbers into its run."""
         categories = self.run(row, **self._axes(row) | axes)
-        here = categories.setdefault(row.get("category", "A"), dict.fromkeys(NUMBERS))
+        here = categories.setdefault(row.get("category", "A"), dict.fromkeys(MEASURES))
         here["n"] = float(row.get("n") or 100)
         here |= {f"n_{outcome}": 0.0 for outcome in OUTCOMES}
         if "A" in categories:  # S+ is smaller than A, or the labels are the original ones
             same = axes.get("labels") == "original"
-            categories.setdefault("S+", dict.fromkeys(NUMBERS))
+            categories.setdefault("S+", dict.fromkeys(MEASURES))
             categories["S+"]["n"] = categories["A"]["n"] if same else categories["S+"]["n"] or 1.0
         for measure in ("accuracy", "original", "gain", "both", "oop"):
             if row.get(measure):
@@ -153,7 +153,7 @@ class Paper:
     def _table13(self, row) -> None:
         self._row(row)
         size = row["images_per_prompt"]
-        here = dict.fromkeys(NUMBERS, "")
+        here = dict.fromkeys(MEASURES, "")
         here["n"] = row["n"]
         for measure in ("accuracy", "original"):
             number(here, measure, float(row[measure]))

@@ -63,7 +63,7 @@ def test_gather(tmp_path):
 
 
 def test_gather_has_what_tables_and_figures_read():
-    needed = {*selection.TEXTS, *selection.COUNTS, *selection.NUMBERS}
+    needed = {*selection.TEXTS, *selection.COUNTS, *selection.MEASURES}
     assert needed <= set(gather.COLUMNS)
     assert {f"n_{outcome}" for outcome in OUTCOMES} <= set(gather.COLUMNS)
 

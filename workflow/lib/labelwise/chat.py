@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from labelwise import images, servers
-from labelwise.engines.base import Question
+from labelwise.engines.base import Question, cut
 from labelwise.errors import LabelwiseError
 
 MAGIC = (
@@ -150,12 +150,8 @@ def answer(reply: Mapping[str, Any], stops: Sequence[str]) -> tuple[str, str]:
     choice = reply["choices"][0]
     message = choice["message"]
     text = message.get("content") or message.get("refusal") or ""
-    cuts = [text.find(stop) for stop in stops if stop in text]
     finish = choice.get("finish_reason")
-    return (
-        text[: min(cuts)] if cuts else text,
-        finish if finish in ("length", "content_filter") else "stop",
-    )
+    return cut(text, stops), finish if finish in ("length", "content_filter") else "stop"
 
 
 def usage(reply: Mapping[str, Any]) -> dict[str, int]:

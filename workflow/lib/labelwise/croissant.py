@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from labelwise import gather
-from labelwise.records import IMAGES, LABELS
+from labelwise.records import IMAGES, LABELS, NUMBERS
 
 CONTEXT = {
     "@language": "en",
@@ -148,5 +148,5 @@ def _records(name: str, text: str, columns: Iterable[str]) -> dict[str, Any]:
 def _type(column: str) -> str:
     if column in WHOLE:
         return "sc:Integer"
-    number = column in gather.NUMBERS or column.startswith("n_")
+    number = column in NUMBERS or column.startswith("n_")
     return "sc:Float" if number and column not in TEXTS else "sc:Text"

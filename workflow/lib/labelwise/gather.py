@@ -30,26 +30,6 @@ DESCRIBED = (
     "encoder",
     "templates",
 )
-NUMBERS = (
-    "correct",
-    "accuracy",
-    "low",
-    "high",
-    "original",
-    "original_low",
-    "original_high",
-    "both",
-    "both_low",
-    "both_high",
-    "gain",
-    "gain_low",
-    "gain_high",
-    "gain_void",
-    "oop",
-    "oop_low",
-    "oop_high",
-    "mapped_right",
-)
 COLUMNS = (
     "experiment",
     *AXES,
@@ -59,7 +39,7 @@ COLUMNS = (
     "category",
     "n",
     "repeats",
-    *NUMBERS,
+    *records.NUMBERS,
     *(f"n_{outcome}" for outcome in records.OUTCOMES),
 )
 
@@ -118,7 +98,7 @@ def rows(
                 "category": category,
                 "n": numbers["n"],
                 "repeats": score["repeats"],
-                **{name: numbers.get(name) for name in NUMBERS},
+                **{name: numbers.get(name) for name in records.NUMBERS},
                 **{f"n_{o}": numbers["outcomes"].get(o, 0) for o in records.OUTCOMES},
             }
 

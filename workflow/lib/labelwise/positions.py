@@ -14,7 +14,7 @@ from typing import Any
 
 from labelwise import records
 from labelwise.errors import cli
-from labelwise.gather import NUMBERS
+from labelwise.records import NUMBERS
 from labelwise.selection import AXES, Run, by_model, closed_batchings, load, predictions
 from labelwise.verdicts import Judge
 

@@ -59,6 +59,28 @@ PREDICTIONS = (
     "margin",
     "mapped",
 )
+NUMBERS = (
+    "correct",
+    "accuracy",
+    "low",
+    "high",
+    "original",
+    "original_low",
+    "original_high",
+    "both",
+    "both_low",
+    "both_high",
+    "gain",
+    "gain_low",
+    "gain_high",
+    "gain_void",
+    "oop",
+    "oop_low",
+    "oop_high",
+    "mapped_right",
+)
+"""What a score says of each category: counts, percentages and the ends of their intervals."""
+
 CONFUSIONS = ("labelled", "predicted", "count", "weight")
 
 Row = dict[Any, Any]

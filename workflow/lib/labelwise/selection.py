@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labelwise.errors import LabelwiseError
-from labelwise.records import CATEGORIES, CERTAIN, OUTCOMES, read_csv
+from labelwise.records import CATEGORIES, CERTAIN, NUMBERS, OUTCOMES, read_csv
 
 TEXTS = (
     "experiment",
@@ -35,28 +35,7 @@ COUNTS = ("images_per_prompt", "repeats")
 AXES = ("images", "model", "protocol", "batching", "mapper", "labels")
 """What identifies a run."""
 
-NUMBERS = (
-    "n",
-    "correct",
-    "accuracy",
-    "low",
-    "high",
-    "original",
-    "original_low",
-    "original_high",
-    "both",
-    "both_low",
-    "both_high",
-    "gain",
-    "gain_low",
-    "gain_high",
-    "gain_void",
-    "oop",
-    "oop_low",
-    "oop_high",
-    "mapped_right",
-    *(f"n_{outcome}" for outcome in OUTCOMES),
-)
+MEASURES = ("n", *NUMBERS, *(f"n_{outcome}" for outcome in OUTCOMES))
 MODEL_KINDS = {
     "mllm": "Multimodal LLMs",
     "composed": "Composed models",
@@ -149,7 +128,7 @@ def blank(experiment: str, **known: str) -> Run:
 
 def load(path: str | Path) -> list[Run]:
     """Read results/experiments/*.csv; a missing file, column or row is an error that names it."""
-    rows = read_csv(path, (*TEXTS, *COUNTS, "category", *NUMBERS))
+    rows = read_csv(path, (*TEXTS, *COUNTS, "category", *MEASURES))
     if not rows:
         raise LabelwiseError(f"{path}: no rows; the experiment ran nothing: give it runs")
     grouped: dict[tuple[str, ...], dict[str, dict[str, float | None]]] = {}
@@ -158,7 +137,7 @@ def load(path: str | Path) -> list[Run]:
             raise LabelwiseError(f"{path}:{number}: category {row['category']!r} is unknown")
         key = tuple(row[column] for column in (*TEXTS, *COUNTS))
         grouped.setdefault(key, {})[row["category"]] = {
-            column: _number(row[column], f"{path}:{number}: {column}") for column in NUMBERS
+            column: _number(row[column], f"{path}:{number}: {column}") for column in MEASURES
         }
     runs = []
     for key, categories in grouped.items():
@@ -177,12 +156,12 @@ def by_run(rows: Iterable[Mapping[str, str]]) -> dict[tuple[str, ...], list[Mapp
 
 
 def restricted(run: Run, rows: Iterable[Mapping[str, str]]) -> Run:
-    """The run on some of its images: rows with a category and ``NUMBERS`` in place of its own."""
+    """The run on some of its images: rows with a category and ``MEASURES`` in place of its own."""
     place = f"scores of {'/'.join(run.key)}"
     return replace(
         run,
         categories={
-            row["category"]: {column: _number(row[column], place) for column in NUMBERS}
+            row["category"]: {column: _number(row[column], place) for column in MEASURES}
             for row in rows
         },
     )

@@ -93,3 +93,9 @@ class Engine(Protocol):
     def describe(self) -> dict[str, Any]:
         """Facts for the record: device, dtype, tensor batch, counters."""
         return {}
+
+
+def cut(text: str, stops: Iterable[str]) -> str:
+    """A text up to the first of the strings that end an answer."""
+    places = [text.find(stop) for stop in stops if stop in text]
+    return text[: min(places)] if places else text

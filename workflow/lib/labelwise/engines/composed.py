@@ -25,7 +25,7 @@ from transformers.utils import logging
 from labelwise import classnames, images, weights
 from labelwise.classifiers.timm import Model as Classifier
 from labelwise.engines import search
-from labelwise.engines.base import Answer, Question, Run
+from labelwise.engines.base import Answer, Question, Run, cut
 from labelwise.engines.decode import Decoder, Ended, Inputs, Row, fits, prefill
 from labelwise.journal import EPOCH
 from labelwise.prompts import Prompt
@@ -150,9 +150,7 @@ class Model:
         return any(stop in text for stop in self.header["stop"])
 
     def _text(self, tokens: list[int]) -> str:
-        text = self.tokenizer.decode(tokens, skip_special_tokens=True)
-        cuts = [text.find(stop) for stop in self.header["stop"] if stop in text]
-        return text[: min(cuts)] if cuts else text
+        return cut(self.tokenizer.decode(tokens, skip_special_tokens=True), self.header["stop"])
 
     def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
         """Yield answers as they end. All prompts of a run begin alike up to their first image."""

@@ -36,7 +36,7 @@ from transformers.utils import logging
 
 from labelwise import images, weights
 from labelwise.engines import search
-from labelwise.engines.base import Answer, Question, Run
+from labelwise.engines.base import Answer, Question, Run, cut
 from labelwise.engines.decode import WINDOW, Decoder, Ended, Inputs, Row, fits, prefill
 from labelwise.errors import LabelwiseError
 from labelwise.prompts import Prompt
@@ -374,9 +374,7 @@ class Model:
         return any(stop in text for stop in self.header["stop"])
 
     def _text(self, tokens: list[int]) -> str:
-        text = self.tokenizer.decode(tokens, skip_special_tokens=True)
-        cuts = [text.find(stop) for stop in self.header["stop"] if stop in text]
-        return text[: min(cuts)] if cuts else text
+        return cut(self.tokenizer.decode(tokens, skip_special_tokens=True), self.header["stop"])
 
     def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
         """Compute the prefix, then yield answers as they end."""
