@@ -98,6 +98,9 @@ def test_merged_shards_are_the_same_bytes(place, shards):
     meta = records.read_json(place / "merged.meta.json")
     assert meta["asked"] == 22 and len(meta["shards"]) == shards
     assert meta["axes"] == {"model": "chance"}
+    whole = records.read_json(place / "whole.meta.json")
+    assert set(meta) == set(whole) | {"shards"}
+    assert meta["tokens"] == whole["tokens"] and meta["started"] <= meta["ended"]
 
 
 def test_divided_anew_nothing_is_asked_again(place, counted):

@@ -37,17 +37,18 @@ def merge(requests: Path, shards: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
 
 def total(metas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The record of a run from those of its shards: counts are added, the rest is listed."""
-    first = metas[0]
-    found = {key: first[key] for key in ("model", "requests_sha256", "commit", "packages")}
+    """The record of a run from those of its shards: counts are added, times span all of them."""
+    engines = [meta["engine"] for meta in metas if "engine" in meta]
+    found = {**metas[0], **({"engine": engines[0]} if engines else {})}
     found |= {key: sum(meta[key] for meta in metas) for key in ("asked", "replayed", "seconds")}
+    found |= {"started": min(m["started"] for m in metas), "ended": max(m["ended"] for m in metas)}
+    found["dirty"] = any(meta["dirty"] for meta in metas)
     tokens: Counter[str] = Counter()
     for meta in metas:
         tokens.update(meta["tokens"])
-    engines = [meta["engine"] for meta in metas if "engine" in meta]
-    found |= {"tokens": dict(tokens), "engine": engines[0] if engines else {}}
-    kept = ("asked", "replayed", "tokens", "seconds", "started", "ended", "machine", "engine")
-    found["shards"] = [{key: meta[key] for key in kept if key in meta} for meta in metas]
+    found["tokens"] = dict(tokens)
+    own = ("asked", "replayed", "seconds", "started", "ended", "machine", "engine")
+    found["shards"] = [{key: meta[key] for key in own if key in meta} for meta in metas]
     return found
 
 
