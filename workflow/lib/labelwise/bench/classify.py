@@ -207,4 +207,4 @@ def main(argv: Sequence[str]) -> None:
                 f" {m['same_top1']} of {m['images']} top-1 the same",
                 flush=True,
             )
-    bench.finish({"results": results}, args.json)
+    bench.finish(results, args.json)
