@@ -82,7 +82,7 @@ ALL = sorted({command for found in FOUND.values() for command in found})
 
 
 def starting(word):
-    return [command for command in ALL if command[0] == word]
+    return [command for command in ALL if command[0] == word and command != ("labelwise", "init")]
 
 
 def shown(command):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,14 @@ def test_no_file_of_the_study_holds_the_key_or_an_image(asked):
         if path.is_file() and (within[0] in ("results", ".snakemake")):
             data = path.read_bytes()
             assert KEY.encode() not in data and b"data:image" not in data, path
+
+
+def test_the_report_holds_no_key(asked):
+    """A report holds parameters, configuration, software and results; a zip holds them as files."""
+    asked.build("tables")
+    code, said = asked.snakemake("tables", "--report", "report.zip")
+    assert code == 0, said
+    with zipfile.ZipFile(asked.root / "report.zip") as report:
+        texts = [report.read(name) for name in report.namelist()]
+    assert any(b"labelwise.infer" in text or b"infer" in text for text in texts)
+    assert not any(KEY.encode() in text or b"data:image/jpeg" in text for text in texts)
