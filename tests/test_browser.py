@@ -72,7 +72,8 @@ def made(tmp_path_factory):
         rows = [{"image": i, "labels": text} for i, text in zip(ANSWERS, own, strict=True)]
         records.write_csv(root / f"labels/{labels}.csv", ("image", "labels"), rows)
     header = {"kind": "closed", "system": "Choose: <b>tench</b>", "image": "{n}: ", "closing": "?"}
-    header |= {"primer": "", "schema": None}
+    header |= {"primer": "", "schema": None, "answer": "name", "format": "plain"}
+    header |= {"images_per_prompt": 1}
     requests = [{"request": r, "repeat": 0, "images": [i]} for r, i in enumerate(ANSWERS)]
     records.write_jsonl(root / "requests/set/closed/b1.jsonl", [header, *requests])
     said = [

@@ -30,9 +30,9 @@ def test_shards_change_no_result(study):
     assert study.planned("scores", "tables") == {}
 
 
-def test_gpus_memory_and_display_rerun_nothing(study):
+def test_gpus_memory_and_display_ask_nothing_again(study):
     study.edit("config/config.yaml", "engine: chance, seed: 1", "engine: chance, gpus: 1, seed: 1")
-    assert study.planned() == {}
+    assert study.planned() == {"tell_provenance": 1}  # the page that shows the configuration
 
 
 def test_a_server_is_not_sharded(study):

@@ -31,6 +31,7 @@ class Grid(Inputs):
     def __init__(self, config: Mapping[str, Any], locked: Iterable[str] = ()) -> None:
         filled = {
             "images": checks.with_folders(config["images"]),
+            "encoders": config.get("encoders", {}),
             "annotations": config.get("annotations", {}),
         }
         super().__init__({**config, **filled}, locked)
