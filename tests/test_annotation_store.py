@@ -46,6 +46,14 @@ def test_what_stands_is_the_last_and_nothing_is_overwritten(tmp_path):
     assert kept == [[1], [2, -1], None]
 
 
+def test_one_who_no_longer_waits_holds_up_nobody(tmp_path):
+    with opened(tmp_path / "a.sqlite", CASES) as store:
+        for number in range(20):
+            store.decide(decision(1), f"gone-{number}").cancel()
+        store.decide(decision(2), "send-1").result(timeout=10)
+        assert store.all() == [decision(2)]
+
+
 def test_a_file_of_other_cases_is_refused(tmp_path):
     with opened(tmp_path / "a.sqlite", CASES):
         pass

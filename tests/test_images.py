@@ -81,7 +81,10 @@ def bad_files():
     noise((200, 200)).save(whole, "jpeg")
     png = io.BytesIO()
     noise((200, 200)).save(png, "png")
+    thin = io.BytesIO()
+    noise((1000, 2)).save(thin, "png")
     return {
+        "thin.png": (thin.getvalue(), "more than 200 times the other"),
         "zero.jpg": (b"", "the file is empty"),
         "half.jpg": (whole.getvalue()[: len(whole.getvalue()) // 2], "truncated"),
         "half.png": (png.getvalue()[: len(png.getvalue()) // 2], "truncated"),

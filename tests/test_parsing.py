@@ -54,6 +54,7 @@ def outcomes(text, n=3, **more):
         ('"tench"', ("ok", (0,))),
         ("“tench”.", ("ok", (0,))),
         ("**tench**", ("ok", (0,))),
+        ("Tench!", ("ok", (0,))),
         ("`tench`", ("ok", (0,))),
         ("tench.", ("ok", (0,))),
         ("great  white\nshark", ("ok", (2,))),

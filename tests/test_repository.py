@@ -67,7 +67,7 @@ PAGES += [*(ROOT / "docs").glob("*.md"), *(ROOT / "data/demo").rglob("*.md")]
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_local_links_lead_somewhere(page):
-    for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
+    for link in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", page.read_text()):
         assert (page.parent / link).exists(), link
 
 

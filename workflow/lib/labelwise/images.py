@@ -5,7 +5,8 @@ in the evaluation code of torchvision, timm and open_clip. So the content decide
 EXIF orientation is ignored; CMYK, grey and palette images become RGB; of an animation the first
 frame counts. Two kinds depart from Pillow, whose result would be no picture: transparent pixels
 are laid on white (Pillow shows whatever colour is stored under them) and 16-bit grey is scaled to
-8 bit (Pillow clips it). Images of more than 200 million pixels are refused.
+8 bit (Pillow clips it). Images of more than 200 million pixels are refused, and those of which one
+side is more than 200 times the other, which processors of models refuse.
 """
 
 import argparse
@@ -33,6 +34,9 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 
 PIXELS = 200_000_000
 """Most pixels of one image (600 MB as RGB): above any camera, below what a hostile file claims."""
+
+SIDES = 200
+"""Times that one side of an image may have the other: the limit of Qwen3-VL, the same for all."""
 
 DEMO = "data/demo/photos.csv"
 WORKERS_FROM = 256
@@ -94,6 +98,11 @@ def decode(data: bytes, file: str) -> "Image":
                 raise LabelwiseError(
                     f"{file}: unreadable image: {width} x {height} pixels are more than"
                     f" {PIXELS // 10**6} million"
+                )
+            if max(width, height) > SIDES * min(width, height):
+                raise LabelwiseError(
+                    f"{file}: unreadable image: {width} x {height} pixels: one side is more than"
+                    f" {SIDES} times the other, which no model is shown"
                 )
             image.load()
             if image.mode.startswith("I"):

@@ -53,10 +53,10 @@ REPLICATES = 10_000
 
 
 def ranked(accuracy: np.ndarray) -> np.ndarray:
-    """Dense ranks along the last axis, 1 for the largest; equal values share one."""
+    """Ranks along the last axis: 1 and the number of larger values; ties above move none."""
     from scipy.stats import rankdata
 
-    return rankdata(-accuracy, method="dense", axis=-1)
+    return rankdata(-accuracy, method="min", axis=-1)
 
 
 def best(accuracy: np.ndarray) -> np.ndarray:

@@ -27,12 +27,17 @@ ANNOTATION = "annotation/*"
 
 
 def labels(grid: Grid) -> set[str]:
-    """Restricted label sets."""
-    return {
-        name
-        for name, entry in grid.config["labels"].items()
-        if entry.get("restricted", entry["format"] == "reimagenet")
-    }
+    """Restricted label sets; one that revises a restricted one holds its labels."""
+    entries = grid.config["labels"]
+
+    def closed(name: str) -> bool:
+        entry = entries[name]
+        if entry["format"] != "annotations":
+            return entry.get("restricted", entry["format"] == "reimagenet")
+        base = grid.config["annotations"][entry["annotation"]]["corrected"]
+        return entry.get("restricted", closed(base))
+
+    return {name for name in entries if closed(name)}
 
 
 def images(grid: Grid) -> set[str]:
@@ -52,7 +57,7 @@ def models(grid: Grid) -> set[str]:
 def left_out(grid: Grid) -> list[str]:
     """Patterns (of ``fnmatch``) of results that an archive leaves out, from ``results/``."""
     config, closed, shut, mute = grid.config, labels(grid), images(grid), models(grid)
-    found = [*NEVER, *(f"labels/{name}.csv" for name in closed)]
+    found = [*NEVER, *(f"labels/{name}.*" for name in closed)]
     runs = {point.run for point in grid.points}
     if closed or mute or shut & {run.images for run in runs}:
         found.append("browser.html")

@@ -104,7 +104,7 @@ def unwrapped(text: str) -> list[str]:
         forms.append(text)
         if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
             text = text[1:-1].strip()
-        elif text.endswith(".") and not text.endswith(".."):
+        elif text.endswith((".", "!")) and not text.endswith(".."):
             text = text[:-1].rstrip()
     return forms
 

@@ -237,10 +237,11 @@ def create(
     @app.post("/api/undo")
     async def undo(body: dict[str, Any] = Body()) -> dict[str, Any]:  # noqa: B008
         name = admitted(cases, body.get("annotator"), work.role)
-        last, order = store.last(name, work.role), work.order(name)
+        send, order = _send(body), work.order(name)
+        last = store.withdrawn(send) or store.last(name, work.role)
         if last is None or last.case not in order:
             return state(name)
-        await asyncio.wrap_future(store.withdraw(last, _send(body)))
+        await asyncio.wrap_future(store.withdraw(last, send))
         again = state(name, order.index(last.case))
         again["case"]["decision"] = draft(last)
         return again

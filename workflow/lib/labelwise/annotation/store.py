@@ -104,6 +104,18 @@ class Store:
         """Take back a decision that stands; as durable as ``decide``."""
         return self._put(send, decision.case, decision.annotator, decision.role, None)
 
+    def withdrawn(self, send: str) -> Decision | None:
+        """The decision that this sending took back; None if it has not arrived before."""
+        rows = self._read(
+            "SELECT before.decision FROM events AS undone JOIN events AS before"
+            ' ON before."case"=undone."case" AND before.annotator=undone.annotator'
+            " AND before.role=undone.role AND before.event<undone.event"
+            " WHERE undone.send=? AND undone.decision IS NULL AND before.decision IS NOT NULL"
+            " ORDER BY before.event DESC LIMIT 1",
+            (send,),
+        )
+        return self._decision(rows[0][0]) if rows else None
+
     def last(self, annotator: str, role: str) -> Decision | None:
         """An annotator's last decision that stands; None without any."""
         rows = self._read(
@@ -127,6 +139,8 @@ class Store:
                     last = True
                     break
                 batch.append(one)
+            # what is cancelled is written all the same; nobody waits for it
+            waited = [done for _, done in batch if done.set_running_or_notify_cancel()]
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 for event, _ in batch:
@@ -135,10 +149,10 @@ class Store:
             except BaseException as error:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
-                for _, done in batch:
+                for done in waited:
                     done.set_exception(error)
             else:
-                for _, done in batch:
+                for done in waited:
                     done.set_result(None)
             if last:
                 return
