@@ -1,4 +1,4 @@
-"""Every figure of the performance page is a number of a benchmark's results file, rounded."""
+"""Figures of the performance page and the README are numbers of a results file, rounded."""
 
 import json
 import re
@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[1] / "docs/performance.md"
-FIGURE = re.compile(r'\[([−-]?[\d,]*\.?\d+)( %)?\]\((benchmarks/[\w-]+\.json) "([^"]+)"\)')
-FIGURES = FIGURE.findall(PAGE.read_text())
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs/performance.md"
+FIGURE = re.compile(
+    r'\[([−-]?[\d,]*\.?\d+)( %)?\]\((?:docs/)?(benchmarks/[\w-]+\.json) "([^"]+)"\)'
+)
+FIGURES = FIGURE.findall(PAGE.read_text() + (ROOT / "README.md").read_text())
 
 
 def test_the_page_has_figures_and_every_results_file_is_on_it():
