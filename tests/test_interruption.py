@@ -5,8 +5,10 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -125,6 +127,66 @@ def test_a_disk_that_turns_read_only_keeps_what_was_answered(run, small_disk):
             process.communicate()
             pytest.skip("this kernel does not turn a file system read-only under a writer")
         one_line(process, "Read-only file system")
+
+
+class Share:
+    """A folder on a file server of its own (SFTP on loopback), mounted at another."""
+
+    SERVER = "/usr/lib/openssh/sftp-server"
+
+    def __init__(self, folder, place):
+        self.folder, self.place = folder, place
+        self.server = None
+
+    def mount(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._serve, args=[listener], daemon=True).start()
+        port = listener.getsockname()[1]
+        command = ["sshfs", "-o", f"directport={port}", f"127.0.0.1:{self.folder}", self.place]
+        subprocess.run(command, check=True, timeout=30)
+
+    def _serve(self, listener):
+        connection, _ = listener.accept()
+        listener.close()
+        with connection:
+            self.server = subprocess.Popen([self.SERVER], stdin=connection, stdout=connection)
+
+    def break_off(self):
+        self.server.kill()
+        self.server.wait()
+
+    def unmount(self):
+        """Also after ``break_off``, which ends the mount by itself, a moment later."""
+        subprocess.run(["umount", "--lazy", self.place], capture_output=True)
+
+
+@pytest.fixture
+def share(tmp_path):
+    if not (shutil.which("sshfs") and os.path.exists(Share.SERVER) and os.path.exists("/dev/fuse")):
+        pytest.skip("no share can be mounted here: sshfs, openssh-sftp-server and /dev/fuse")
+    for name in ("served", "mounted"):
+        (tmp_path / name).mkdir()
+    share = Share(tmp_path / "served", tmp_path / "mounted")
+    share.mount()
+    yield share
+    share.unmount()
+
+
+def test_a_share_that_breaks_off_ends_with_one_line_and_goes_on_without_paying_twice(run, share):
+    with Fake(delay=0.05) as fake:
+        process = run(fake, share.place)
+        while len(fake.requests) < 12:
+            time.sleep(0.01)
+        share.break_off()
+        one_line(process, str(share.place / "run.jsonl"), "run again")
+        paid = len(fake.requests)
+        kept = list(records.read_jsonl(share.folder / "run.jsonl"))
+        assert paid - 2 <= len(kept) <= paid < N
+        share.unmount()
+        share.mount()
+        assert run(fake, share.place).wait(60) == 0
+        assert len(fake.requests) == paid + N - len(kept)
+        assert len(list(records.read_jsonl(share.folder / "responses.jsonl"))) == N
 
 
 def test_an_output_that_fits_no_more_names_its_file(small_disk):

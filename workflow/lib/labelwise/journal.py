@@ -142,8 +142,11 @@ class Journal(Mapping[str, dict[str, Any]]):
         if self._syncer:
             self._syncer.join()
             self._sync_once()
-        self._opened.close()
-        self._lock.release()
+        for give_back in (self._opened.close, self._lock.release):
+            try:
+                give_back()
+            except OSError as broken:  # a share that is gone says so once more
+                self._broken = self._broken or broken
         if self._broken and kind is None:
             raise self._failed(self._broken)
 
