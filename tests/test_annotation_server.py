@@ -111,6 +111,13 @@ def test_only_the_cases_files_are_served(page):
     assert page.get("/page/page.js").headers["x-content-type-options"] == "nosniff"
 
 
+def test_every_file_of_the_page_is_served(page):
+    files = {file.name for file in server.PAGE.iterdir()} - {"index.html"}
+    assert files == set(server.FILES)
+    for name in files:
+        assert page.get(f"/page/{name}").text == (server.PAGE / name).read_text()
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -12,7 +12,6 @@ from annotation_cases import ROOT, demo_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelwise import labels, records
-from labelwise.annotation import cases as case_files
 from labelwise.annotation import interchange
 from labelwise.annotation.cases import write_key
 from labelwise.annotation.decisions import FLAGS, Box, Decision
@@ -298,4 +297,3 @@ def test_relabel_replaces_what_was_decided_and_says_by_whom(tmp_path):
     assert [who[i]["changed"] for i in images[:4]] == ["1", "1", "0", "0"]
     meta = records.read_json(out["meta.json"])
     assert (meta["decided"], meta["changed"], meta["disputed"]) == (3, 2, 1)
-    assert case_files.KINDS[:2] == ("person", "system")

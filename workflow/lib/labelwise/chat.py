@@ -10,22 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import images, servers
+from labelwise import images, media, servers
 from labelwise.engines.base import Question, cut
 from labelwise.errors import LabelwiseError
-
-MAGIC = (
-    ("image/jpeg", 0, b"\xff\xd8\xff"),
-    ("image/png", 0, b"\x89PNG\r\n\x1a\n"),
-    ("image/gif", 0, b"GIF8"),
-    ("image/webp", 8, b"WEBP"),
-    ("image/bmp", 0, b"BM"),
-    ("image/tiff", 0, b"II*\x00"),
-    ("image/tiff", 0, b"MM\x00*"),
-    ("image/jp2", 4, b"jP  "),
-    ("image/avif", 4, b"ftypavif"),
-)
-"""MIME types, and the bytes at some place of a file that tell them."""
 
 PROVIDER_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 ENUM_VALUES, ENUM_CHARACTERS = 1000, 15_000
@@ -38,7 +25,7 @@ STOPS = 4
 def data_url(file: str | Path, provider: bool) -> str:
     """The bytes of an image as a data URL; its content decides the type, not its suffix."""
     data = images.data(file)
-    kind = next((kind for kind, at, magic in MAGIC if data.startswith(magic, at)), "")
+    kind = media.kind(data)
     if not kind or (provider and kind not in PROVIDER_TYPES):
         raise LabelwiseError(
             f"{file}: servers take no {kind or 'file of this kind'}; the provider takes"

@@ -46,31 +46,46 @@ def entries(config: Mapping[str, Any], locked: Collection[str]) -> None:
     Raises:
         LabelwiseError: the first that is not.
     """
+    _images(config)
+    _labels_and_names(config)
+    _weights(config, locked)
+    _models(config)
+    _mappers(config)
+    _protocols(config)
+    Looks(config).check()
+
+
+def _images(config: Mapping[str, Any]) -> None:
     for name, entry in config["images"].items():
         where = f"images: {name}"
         known(config, "labels", entry["original"], f"{where}: original")
         if "folder" in entry:
-            _there(entry["folder"], f"{where}: folder", folder=True)
+            there(entry["folder"], f"{where}: folder", folder=True)
         if entry["source"] == "shards":
             shards.files(entry["folder"], entry, f"config: {where}")
-        if "file" in entry:
-            _there(entry["file"], f"{where}: file")
-        if isinstance(entry.get("classes"), str):
-            _there(entry["classes"], f"{where}: classes")
-        if "credits" in entry:
-            _there(entry["credits"], f"{where}: credits")
-        elif isinstance(entry.get("show"), list):
+        for key in ("file", "classes", "credits"):
+            if isinstance(entry.get(key), str):
+                there(entry[key], f"{where}: {key}")
+        if isinstance(entry.get("show"), list) and "credits" not in entry:
             raise LabelwiseError(f"config: {where}: show: licences need `credits`, their table")
+
+
+def _labels_and_names(config: Mapping[str, Any]) -> None:
     for kind in ("labels", "class_names"):
         for name, entry in config[kind].items():
             if "file" in entry:
-                _there(entry["file"], f"{kind}: {name}: file")
+                there(entry["file"], f"{kind}: {name}: file")
     for name, entry in config["labels"].items():
         for key, kind in (("images", "images"), ("classes", "class_names")):
             if key in entry:
                 known(config, kind, entry[key], f"labels: {name}: {key}")
         for one in entry.get("passes", ()):
             known(config, "labels", one, f"labels: {name}: passes")
+        for file in pair_files(entry.get("equivalents", "none")):
+            there(file, f"labels: {name}: equivalents")
+
+
+def _weights(config: Mapping[str, Any], locked: Collection[str]) -> None:
     for kind in ("models", "encoders"):
         for name, entry in config[kind].items():
             for key in ("weights", "vision", "language"):
@@ -79,6 +94,9 @@ def entries(config: Mapping[str, Any], locked: Collection[str]) -> None:
                         f"config: {kind}: {name}: {key}: {entry[key]!r} is not in"
                         f" config/weights.lock.yaml; it has {', '.join(sorted(locked))}"
                     )
+
+
+def _models(config: Mapping[str, Any]) -> None:
     for name, entry in config["models"].items():
         where = f"models: {name}"
         for key, kind in (
@@ -101,36 +119,27 @@ def entries(config: Mapping[str, Any], locked: Collection[str]) -> None:
         if entry["engine"] in (*CLASSIFIERS, "openai") and entry.get("shards", 1) > 1:
             what = "a server takes `concurrency`" if entry["engine"] == "openai" else "one job"
             raise LabelwiseError(f"config: {where}: shards: leave it out; {what} is enough")
-    for kind, key, files in (
-        ("labels", "equivalents", pair_files),
-        ("protocols", "equivalents", pair_files),
-        ("mappers", "templates", template_files),
-    ):
-        for name, entry in config[kind].items():
-            for file in files(entry.get(key, "none")):
-                _there(file, f"{kind}: {name}: {key}")
+
+
+def _mappers(config: Mapping[str, Any]) -> None:
     for name, entry in config["mappers"].items():
         if name in (ARGMAX, OPTIONS):
             raise LabelwiseError(f"config: mappers: {name!r} is reserved; choose another name")
+        for file in template_files(entry.get("templates", "none")):
+            there(file, f"mappers: {name}: templates")
         if entry["kind"] == "nearest":
             known(config, "encoders", entry["encoder"], f"mappers: {name}: encoder")
+
+
+def _protocols(config: Mapping[str, Any]) -> None:
     for name, entry in config["protocols"].items():
         where = f"protocols: {name}"
         if name == CLASSIFY:
             raise LabelwiseError(f"config: {where}: the name is reserved; choose another")
         for prompt in variations.prompts(entry):
-            _there(prompt, f"{where}: prompt")
-        offered = entry.get("candidates", {})
-        if "file" in offered:
-            _there(offered["file"], f"{where}: candidates: file")
-        if "model" in offered:
-            known(config, "models", offered["model"], f"{where}: candidates: model")
-            engine = config["models"][offered["model"]]["engine"]
-            if engine not in ("timm", "open_clip", "conse"):
-                raise LabelwiseError(
-                    f"config: {where}: candidates: model: {offered['model']} (engine {engine})"
-                    " scores no classes; name a model of engine timm, open_clip or conse"
-                )
+            there(prompt, f"{where}: prompt")
+        for file in pair_files(entry.get("equivalents", "none")):
+            there(file, f"{where}: equivalents")
         for key in ("classes", "other_names"):
             if key in entry:
                 known(config, "class_names", entry[key], f"{where}: {key}")
@@ -138,19 +147,36 @@ def entries(config: Mapping[str, Any], locked: Collection[str]) -> None:
             known(config, "labels", entry["corrected"], f"{where}: corrected")
         elif "corrected" in entry.get("true", ()):
             raise LabelwiseError(f"config: {where}: corrected: name the corrected label set")
-        source = entry.get("distractors", {})
-        for key in ("model", "images", "labels", "mapper"):
-            if key in source:
-                kind = key if key in config else f"{key}s"
-                known(config, kind, source[key], f"{where}: distractors: {key}")
-        if "file" in source:
-            if "model" in source:
-                raise LabelwiseError(f"config: {where}: distractors: give model or file, not both")
-            _there(source["file"], f"{where}: distractors: file")
-    Looks(config).check()
+        _candidates(config, entry.get("candidates", {}), f"{where}: candidates")
+        _distractors(config, entry.get("distractors", {}), f"{where}: distractors")
 
 
-def _there(path: str, where: str, folder: bool = False) -> None:
+def _candidates(config: Mapping[str, Any], source: Mapping[str, Any], where: str) -> None:
+    if "file" in source:
+        there(source["file"], f"{where}: file")
+    if "model" in source:
+        known(config, "models", source["model"], f"{where}: model")
+        engine = config["models"][source["model"]]["engine"]
+        if engine not in ("timm", "open_clip", "conse"):
+            raise LabelwiseError(
+                f"config: {where}: model: {source['model']} (engine {engine}) scores no classes;"
+                " name a model of engine timm, open_clip or conse"
+            )
+
+
+def _distractors(config: Mapping[str, Any], source: Mapping[str, Any], where: str) -> None:
+    for key in ("model", "images", "labels", "mapper"):
+        if key in source:
+            kind = key if key in config else f"{key}s"
+            known(config, kind, source[key], f"{where}: {key}")
+    if "file" in source:
+        if "model" in source:
+            raise LabelwiseError(f"config: {where}: give model or file, not both")
+        there(source["file"], f"{where}: file")
+
+
+def there(path: str, where: str, folder: bool = False) -> None:
+    """Refuse a file, or a folder, that is not there."""
     if not (Path(path).is_dir() if folder else Path(path).is_file()):
         what = "folder" if folder else "file"
         raise LabelwiseError(f"config: {where}: no such {what}: {path}")

@@ -120,9 +120,13 @@ class Run:
         return int(self.get(category, "n") or 0)
 
 
-def blank(experiment: str, **known: str) -> Run:
-    """A stand-in for a run in tables that show something else; texts not given are empty."""
-    texts = dict.fromkeys(TEXTS, "") | {"experiment": experiment} | known
+def stand_in(row: Mapping[str, str]) -> Run:
+    """A run without numbers, where a table shows something else; texts that are not given are ''.
+
+    Args:
+        row: columns of ``TEXTS``, as an analysis has them; others are passed over.
+    """
+    texts = {name: row.get(name) or "" for name in TEXTS}
     return Run(**texts, images_per_prompt=1, repeats=1, categories={})
 
 
@@ -322,9 +326,3 @@ def responses(run: Run) -> str:
 def predictions(run: Run) -> str:
     """File of the classes that a run came to."""
     return f"results/predictions/{run.run}/{run.mapper}.csv"
-
-
-def stand_in(row: Mapping[str, str]) -> Run:
-    """The run that a row of an analysis is about, without numbers; what it does not say is ''."""
-    texts = {name: row.get(name) or "" for name in TEXTS}
-    return Run(**texts, images_per_prompt=1, repeats=1, categories={})

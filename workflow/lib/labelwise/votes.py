@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 
 TEMPERATURE = 0.07
-VOTES = ("uniform", "weighted")
 
 Ranked = list[tuple[str, float]]
 """Class ids as a cell and a score, best first."""

@@ -20,9 +20,6 @@ FORMAT = "labelwise-cases/1"
 KEY = ("case", "image", "category", "selected_by", "source", "kind", "labels", "valid")
 """Columns of the key: a row a case and source. ``kind``: original, corrected, model or planted."""
 
-KINDS = ("person", "system", "unstated")
-"""What an annotator is; a system is software, an AI model among it."""
-
 Option = tuple[int, ...]
 """Class ids in rising order, -1 ("not sure") last; none for "no class of the list"."""
 
@@ -52,7 +49,10 @@ class ClassInfo:
 
 @dataclass(frozen=True)
 class Cases:
-    """A cases file."""
+    """A cases file; ``annotators`` says of each name whether it is a person or a system.
+
+    A system is software, an AI model among it.
+    """
 
     name: str
     seed: int

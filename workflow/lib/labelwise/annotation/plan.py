@@ -4,7 +4,6 @@ import json
 import shlex
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelwise import checks
@@ -15,11 +14,6 @@ if TYPE_CHECKING:
 
 FORMAT = "annotations"
 """Format of a label set that decisions make."""
-
-
-def _there(path: str, where: str) -> None:
-    if not Path(path).is_file():
-        raise LabelwiseError(f"config: {where}: no such file: {path}")
 
 
 class Annotations:
@@ -57,7 +51,7 @@ class Annotations:
             known(kind, entry[key], f"{where}: {key}")
         for key in ("guidelines", "decisions"):
             if key in entry:
-                _there(entry[key], f"{where}: {key}")
+                checks.there(entry[key], f"{where}: {key}")
         predictions = entry.get("predictions", {})
         for name, source in predictions.items():
             here = f"{where}: predictions: {name}"

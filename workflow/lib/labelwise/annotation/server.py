@@ -20,7 +20,7 @@ from urllib.parse import parse_qs
 from fastapi import Body, FastAPI, HTTPException, Response
 from fastapi.responses import JSONResponse
 
-from labelwise import images
+from labelwise import images, media
 from labelwise.annotation.cases import Case, Cases
 from labelwise.annotation.decisions import Decision
 from labelwise.annotation.store import Store
@@ -28,10 +28,11 @@ from labelwise.annotation.work import Work, admitted
 from labelwise.errors import LabelwiseError
 
 PAGE = Path(__file__).parent / "page"
-FILES = {
-    "page.js": "text/javascript; charset=utf-8",
-    "page.css": "text/css; charset=utf-8",
-}
+SCRIPTS = ("page.js", "dom.js", "markdown.js", "rank.js", "talk.js")
+FILES = dict.fromkeys(SCRIPTS, "text/javascript; charset=utf-8")
+FILES |= {"page.css": "text/css; charset=utf-8"}
+"""What the page may ask for by name, and its media type."""
+
 COOKIE = "labelwise"
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self';"
@@ -41,14 +42,8 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
 }
-KINDS = {
-    b"\xff\xd8\xff": "image/jpeg",
-    b"\x89PNG": "image/png",
-    b"GIF8": "image/gif",
-    b"RIFF": "image/webp",
-    b"BM": "image/bmp",
-}
-"""Media types by the first bytes: file names are not to be trusted (n02105855_2933.JPEG is PNG)."""
+SHOWN = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp")
+"""Media types that are handed out as they are; others become PNG."""
 
 BODY = 256_000
 """Most bytes of a request."""
@@ -269,10 +264,10 @@ def _send(body: dict[str, Any]) -> str:
 
 
 def picture(file: str) -> Response:
-    """The bytes of an image as they are; what is no picture that browsers know becomes a PNG."""
+    """The bytes of an image as they are; what not every browser knows becomes a PNG."""
     data = images.data(file)
-    kind = next((kind for start, kind in KINDS.items() if data.startswith(start)), None)
-    if kind is None:
+    kind = media.kind(data)
+    if kind not in SHOWN:
         import io
 
         buffer = io.BytesIO()

@@ -38,6 +38,7 @@ from labelwise.agreement import agreement, merged
 from labelwise.annotation import cases as case_files
 from labelwise.annotation import interchange
 from labelwise.annotation.cases import Cases, Option, Sealed
+from labelwise.annotation.counts import NUMBERS, SETTLED, TEXTS, VERDICTS
 from labelwise.annotation.decisions import Decision, settle
 from labelwise.errors import LabelwiseError, cli
 from labelwise.labels import UNSURE
@@ -45,22 +46,7 @@ from labelwise.rules import Pairs, Rules
 from labelwise.scoring import admissible, hits
 from labelwise.statistics import wilson
 
-COLUMNS = (
-    "annotation",
-    "annotator",
-    "annotator_kind",
-    "category",
-    "measure",
-    "source",
-    "unit",
-    "count",
-    "n",
-    "value",
-    "low",
-    "high",
-)
-SETTLED = "settled"
-VERDICTS = ("preferred", "combined", "kept", "other")
+COLUMNS = (*TEXTS, *NUMBERS)
 
 
 def matches(answer: Iterable[int], allowed: Iterable[int], pairs: Pairs) -> bool:

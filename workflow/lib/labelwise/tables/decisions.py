@@ -1,7 +1,7 @@
 """What people decided on the cases of an annotation (the paper's Figure 7, as a table)."""
 
 from labelwise.annotation.counts import SETTLED, VERDICTS, Count, categories, deciders, find, load
-from labelwise.selection import Run, blank
+from labelwise.selection import stand_in
 from labelwise.tables.files import command
 from labelwise.tables.style import Cell, Column, Panel, Row, Table
 
@@ -64,7 +64,8 @@ def _panel(name: str, title: str, counts: list[Count], columns: tuple[Column, ..
             here = [c for c in own if c.category == category]
             if here:
                 cells = [_cell(here, column.measure) for column in columns]
-                run = blank(name, model=who, model_kind=own[0].annotator_kind)
+                said = {"model": who, "model_kind": own[0].annotator_kind}
+                run = stand_in({"experiment": name, **said})
                 label = "all" if category == "A" else category.replace("-", "−")
                 rows.append(Row(((label, ""),), run, cells, category=category))
         heading = "decisions that stand" if who == SETTLED else who
@@ -100,13 +101,9 @@ def _sources(name: str, settled: list[Count]) -> Panel:
         for category in shown:
             own = [c for c in settled if c.category == category and c.source == source]
             cells += [_cell(own, f"right_{when}") for when in ("before", "after")]
-        rows.append(Row(((source, ""),), _source_run(name, source), cells))
+        rows.append(Row(((source, ""),), stand_in({"experiment": name, "model": source}), cells))
     title = "Accuracy of each source on these cases, by the old labels (before) and the new (after)"
     return Panel(title, ("Source",), columns, [("", rows)])
-
-
-def _source_run(name: str, source: str) -> Run:
-    return blank(name, model=source)
 
 
 if __name__ == "__main__":

@@ -1,76 +1,19 @@
-"use strict";
+// The page: one case at a time, its marks and boxes, and what the keys do.
 
-// All that comes from the server or a model is shown as text; nothing is ever parsed as HTML.
-const $ = (id) => document.getElementById(id);
+import { $, make } from "./dom.js";
+import { markdown } from "./markdown.js";
+import { rank } from "./rank.js";
+import { Refused, ask, freshId, once, trouble } from "./talk.js";
+
 const UNSURE = -1;
 const IDLE = 60; // seconds without a key or a move that still count as work
 
 let setup, names, annotator, state, marks, unsure, none, boxes, drawing, looked, spent, lastSign;
 
-function make(tag, { role, ...props } = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), props);
-  if (role) node.setAttribute("role", role);
-  node.append(...children);
-  return node;
-}
-
 const cls = (id) => {
   const [name, synonyms, definition, examples] = setup.classes[id];
   return { id, name, synonyms, definition, examples };
 };
-
-// --- talking to the server
-
-function freshId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
-}
-
-// A request is repeated until the server answers: "saved" is said only when it is on the disk.
-async function ask(path, body) {
-  const options = body && {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  };
-  for (let wait = 500; ; wait = Math.min(2 * wait, 4000)) {
-    try {
-      const reply = await fetch(path, options);
-      const text = await reply.text();
-      if (reply.status < 500) {
-        trouble("");
-        const value = reply.headers.get("content-type").includes("json") ? JSON.parse(text) : { error: text };
-        if (!reply.ok) throw new Refused(value.error || value.detail || text);
-        return value;
-      }
-    } catch (error) {
-      if (error instanceof Refused) throw error;
-    }
-    trouble("The server does not answer. Nothing is lost that was saved; trying again…");
-    await new Promise((done) => setTimeout(done, wait));
-  }
-}
-
-class Refused extends Error {}
-
-function trouble(text) {
-  $("trouble").textContent = text;
-  $("trouble").hidden = !text;
-}
-
-let busy = false;
-async function once(work) {
-  if (busy) return;
-  busy = true;
-  try {
-    await work();
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    trouble(String(error.message));
-  } finally {
-    busy = false;
-  }
-}
 
 // --- one case
 
@@ -266,22 +209,6 @@ for (const sign of ["keydown", "pointerdown", "pointermove", "wheel"])
 
 let results = [];
 let chosen = 0;
-
-function rank({ id, name, synonyms, definition }, words) {
-  const texts = [name, synonyms, definition].map((text) => text.toLowerCase());
-  let total = 0;
-  for (const word of words) {
-    const start = new RegExp(`(^|[^\\p{L}\\p{N}])${word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}`, "u");
-    const at = texts.findIndex((text) => start.test(text));
-    if (at >= 0) total += 2 * at;
-    else if (texts[0].includes(word)) total += 1;
-    else if (String(id) === word) total += 0;
-    else return null;
-  }
-  if (texts[0] === words.join(" ")) total -= 2;
-  if (texts[0].startsWith(words.join(" "))) total -= 1;
-  return total + texts[0].length / 1000;
-}
 
 function search() {
   const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -522,43 +449,6 @@ $("open-keys").onclick = KEYS["?"];
 $("who").onclick = () => enter();
 $("search").oninput = search;
 $("comment").oninput = () => remember();
-
-// --- guidelines: the few marks of Markdown that they use
-
-function markdown(text) {
-  const root = make("div");
-  let list = null;
-  let item = null;
-  for (const line of text.split("\n")) {
-    const heading = line.match(/^(#{1,3})\s+(.*)/);
-    const bullet = line.match(/^\s*(?:[-*]|(\d+)\.)\s+(.*)/);
-    if (heading) {
-      root.append(inline(make(`h${heading[1].length}`), heading[2]));
-      list = item = null;
-    } else if (bullet) {
-      const tag = bullet[1] ? "OL" : "UL";
-      if (!list || list.tagName !== tag) root.append((list = make(tag.toLowerCase())));
-      list.append((item = inline(make("li"), bullet[2])));
-    } else if (!line.trim()) {
-      item = null;
-      if (root.lastChild !== list) list = null;
-    } else if (item) inline(item, ` ${line.trim()}`);
-    else {
-      root.append((item = inline(make("p"), line)));
-      list = null;
-    }
-  }
-  return root;
-}
-
-function inline(node, text) {
-  for (const part of text.split(/(\*\*[^*]+\*\*|`[^`]+`)/)) {
-    if (part.startsWith("**")) node.append(make("b", { textContent: part.slice(2, -2) }));
-    else if (part.startsWith("`")) node.append(make("code", { textContent: part.slice(1, -1) }));
-    else node.append(part);
-  }
-  return node;
-}
 
 // --- beginning
 
