@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from fake_openai import KEY, Fake, completion, error, shown
-from labelwise import batches, calls, chat, prompts, records, servers
+from labelwise import batch_api, calls, chat, prompts, records, servers
 from labelwise.engines.base import Question
 from labelwise.errors import LabelwiseError
 from labelwise.infer import main as infer
@@ -479,7 +479,7 @@ def test_the_limit_is_never_passed(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("batch", [False, True])
 def test_no_file_holds_the_key_or_an_image(study, monkeypatch, batch, capfd):
-    monkeypatch.setattr(batches, "POLL", 0.01)
+    monkeypatch.setattr(batch_api, "POLL", 0.01)
     monkeypatch.setenv("OPENAI_LOG", "debug")
     with Fake([PASSING["500"], PASSING["garbage"]]) as fake:
         assert start(study, fake).wait(60) == 0
@@ -494,7 +494,7 @@ def test_no_file_holds_the_key_or_an_image(study, monkeypatch, batch, capfd):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(batches, "POLL", 0.01)
+    monkeypatch.setattr(batch_api, "POLL", 0.01)
 
 
 def state(study):
@@ -522,7 +522,7 @@ def test_files_keep_the_limits(study, quick, monkeypatch):
         assert [len(data.splitlines()) for data in fake.uploads] == [4, 2]
         (study.root / "journal.jsonl").unlink()
         fake.uploads.clear()
-        monkeypatch.setattr(batches, "MOST_BYTES", 2500)
+        monkeypatch.setattr(batch_api, "MOST_BYTES", 2500)
         study.run(fake, batch=True)
         assert len(fake.uploads) > 1 and max(map(len, fake.uploads)) <= 2500
 
@@ -578,7 +578,7 @@ MOMENTS = ["upload", "uploaded", "create", "created", "fetch"]
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_at_any_step_no_batch_is_lost_or_made_twice(study, moment, monkeypatch):
     (study.root / "sitecustomize.py").write_text(
-        "import labelwise.batches\nlabelwise.batches.POLL = 0.05\n"
+        "import labelwise.batch_api\nlabelwise.batch_api.POLL = 0.05\n"
     )
     with Fake() as fake:
         running = []
@@ -592,7 +592,7 @@ def test_killed_at_any_step_no_batch_is_lost_or_made_twice(study, moment, monkey
         fake.on = kill
         running.append(start(study, fake, batch=True))
         assert running[0].wait(60) == -signal.SIGKILL
-        monkeypatch.setattr(batches, "POLL", 0.01)
+        monkeypatch.setattr(batch_api, "POLL", 0.01)
         found = study.run(fake, batch=True)
         assert len(found) == 6 and len(fake.batches) == 1
         assert fake.requests == []

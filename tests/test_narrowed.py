@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labelwise import candidates, narrow, parsing, prompts, requests, variations
+from labelwise import class_ids, narrow, parsing, prompts, requests, variations
 from labelwise.classnames import Names
 from labelwise.engines.base import Question, Run
 from labelwise.engines.oracle import Model as Oracle
@@ -57,14 +57,14 @@ def test_a_prompt_of_several_images_offers_what_is_offered_for_any():
 def test_one_list_for_all_images_is_shared_and_said_once(tmp_path):
     path = tmp_path / "ids.txt"
     path.write_text("# fowl\n5\n3\n")
-    ids = candidates.listed(path, NAMES)
+    ids = sorted(class_ids.read(path, len(NAMES)))
     header, *asked = made(offered=ids)
     assert header["candidates"] == [3, 5] and "shared" not in header
     assert all("system" not in request for request in asked)
     assert "The list: hen, ostrich." in header["system"]
     path.write_text("6\n")
-    with pytest.raises(LabelwiseError, match="line 1: '6' is no class id of the list"):
-        candidates.listed(path, NAMES)
+    with pytest.raises(LabelwiseError, match=r"line 1: 6 is no class id of 0\.\.5"):
+        class_ids.read(path, len(NAMES))
 
 
 def test_a_class_that_was_not_offered_is_out_of_the_list():

@@ -163,7 +163,7 @@ def test_stage_leaves_unreadable_images_out_and_writes_equal_bytes_twice(files):
     first = stage(files, entry, "--batch", "5", "--order", "shuffled-s0").read_bytes()
     out = stage(files, entry, "--batch", "5", "--order", "shuffled-s0")
     assert out.read_bytes() == first
-    header, asked = requests.read(out)
+    header, asked = prompts.read(out)
     assert header["images_per_prompt"] == 5 and header["order"] == "shuffled-s0"
     ids = [image for request in asked for image in request["images"]]
     assert sorted(ids) == [image for image in IMAGES if image != "image-07"]
@@ -177,7 +177,7 @@ def test_stage_reads_labels_and_confusions_for_questions(files):
         "--corrected",
         str(files / "corrected.csv"),
     ]
-    _, asked = requests.read(
+    _, asked = prompts.read(
         stage(files, entry, *labels, "--confusions", str(files / "confusions.csv"))
     )
     for request in asked:
@@ -195,7 +195,7 @@ def test_stage_reads_embeddings_for_questions(files):
     embed_classes.write(path, NAMES, vectors / 2**0.5)
     entry = choice(distractors={"from": "nearest", "mapper": "minilm"})
     out = stage(files, entry, "--original", str(files / "original.csv"), "--embeddings", str(path))
-    for request in requests.read(out)[1]:
+    for request in prompts.read(out)[1]:
         label = ORIGINAL[request["images"][0]]
         shown = {option["class"] for option in request["options"]}
         assert {label, (label - 1) % 30, (label + 1) % 30} < shown

@@ -17,21 +17,15 @@ ANALYSES = ("numerics", "ranks", "sensitivity")
 def inputs(grid: Inputs, analysis: str, points: list[Point]) -> dict[str, list[str]]:
     """The files that an analysis reads besides the experiment's table."""
     asked = [point.run for point in points if not grid.classifies(point.run.model)]
-    requests = [f"results/requests/{r.images}/{r.protocol}/{r.batching}.jsonl" for r in asked]
+    requests = [run.requests for run in asked]
     if analysis == "numerics":
         found = {
             "requests": requests,
-            "responses": [f"results/responses/{run.path}.jsonl" for run in asked],
+            "responses": [run.responses for run in asked],
             "classes": [grid.classes(run.protocol) for run in asked],
         }
     else:
-        names = label_sets(grid, points)
-        found = {
-            "predictions": [point.predictions for point in points],
-            "labels": [f"results/labels/{name}.csv" for name in names],
-            "images": [f"results/images/{point.run.images}.csv" for point in points],
-            "equivalents": [file for name in names for file in grid.equivalents(name)],
-        }
+        found = grid.verdict_inputs(points, label_sets(grid, points))
         if analysis == "sensitivity":
             found["requests"] = requests
     return {name: sorted(set(files)) for name, files in found.items()}
@@ -48,16 +42,13 @@ def label_sets(grid: Inputs, points: list[Point]) -> list[str]:
 
 def leaderboard_inputs(grid: Inputs, points: Iterable[Point]) -> dict[str, list[str]]:
     """The files that ``leaderboard`` reads besides the experiments: records of runs and weights."""
-    meta, weights = set(), set()
-    for run in {point.run for point in points}:
-        look = grid.looks.name(run.model) if grid.classifies(run.model) else ""
-        if look:
-            meta.add(f"results/logits/{run.images}/{look}.meta.json")
-            weights |= set(grid.looks.weights(look)["weights"])
-        elif not grid.classifies(run.model):
-            meta.add(f"results/responses/{run.path}.meta.json")
+    runs, weights = {point.run for point in points}, set()
+    for run in runs:
+        if not grid.classifies(run.model):
             weights |= set(grid.weights_of("models", run.model))
-    return {"meta": sorted(meta), "weights": sorted(weights)}
+        elif look := grid.looks.name(run.model):
+            weights |= set(grid.looks.weights(look)["weights"])
+    return {"meta": grid.records_of(runs), "weights": sorted(weights)}
 
 
 def leaderboard_spec(grid: Inputs, points: Iterable[Point]) -> str:

@@ -17,24 +17,6 @@ def read(path: str | Path) -> dict[str, list[int]]:
     }
 
 
-def listed(path: str | Path, names: Sequence[str]) -> list[int]:
-    """Class ids of a file with one id a line, ascending; ``#`` begins a comment.
-
-    Raises:
-        LabelwiseError: no such file, or a line that is no id of the list.
-    """
-    found = set()
-    for number, line in enumerate(records.read_text(path).splitlines(), 1):
-        text = line.partition("#")[0].strip()
-        if text and not (text.isascii() and text.isdigit() and int(text) < len(names)):
-            raise LabelwiseError(f"{path}: line {number}: {text!r} is no class id of the list")
-        if text:
-            found.add(int(text))
-    if not found:
-        raise LabelwiseError(f"{path}: no class ids in it")
-    return sorted(found)
-
-
 def offered(ids: Sequence[str], table: Mapping[str, Sequence[int]]) -> list[int]:
     """Class ids offered in a prompt with these images: those of any of them, ascending."""
     missing = [image for image in ids if image not in table]

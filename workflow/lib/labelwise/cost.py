@@ -40,11 +40,6 @@ class Estimate(NamedTuple):
     limit: float | None
 
 
-def requests_file(run: Run) -> str:
-    """Where the requests of a run are."""
-    return f"results/requests/{run.images}/{run.protocol}/{run.batching}.jsonl"
-
-
 def known(run: Run) -> dict[str, Any]:
     """Journalled answers of a run, by key."""
     found = {}
@@ -60,7 +55,7 @@ def known(run: Run) -> dict[str, Any]:
 
 def estimate(run: Run, spec: Mapping[str, Any]) -> Estimate:
     """Estimated tokens and USD of what a run still has to ask."""
-    header, asked = prompts.read(requests_file(run))
+    header, asked = prompts.read(run.requests)
     rows = {
         r["image"]: r for r in records.read_csv(f"results/images/{run.images}.csv", records.IMAGES)
     }
@@ -93,7 +88,7 @@ def estimate(run: Run, spec: Mapping[str, Any]) -> Estimate:
 
 def write_requests(planned: Mapping[str, Any], runs: Sequence[Run]) -> None:
     """Write the requests files that are missing, by the workflow."""
-    missing = sorted({requests_file(run) for run in runs if not Path(requests_file(run)).exists()})
+    missing = sorted({run.requests for run in runs if not Path(run.requests).exists()})
     if not missing:
         return
     print(f"writing {len(missing)} requests files", file=sys.stderr, flush=True)

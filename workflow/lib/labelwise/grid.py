@@ -54,11 +54,7 @@ class Grid(Inputs):
                     )
         self.scores = [point.scores for point in self.points]
         self.responses = sorted(
-            {
-                f"results/responses/{point.run.path}.jsonl"
-                for point in self.points
-                if not self.classifies(point.run.model)
-            }
+            {point.run.responses for point in self.points if not self.classifies(point.run.model)}
         )
 
     @property

@@ -20,11 +20,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelwise import hub, shards, weights
+from labelwise import class_ids, hub, shards, weights
 from labelwise.draw import key
 from labelwise.errors import LabelwiseError, brief, cli
 from labelwise.progress import progress
-from labelwise.records import IMAGES, SUFFIXES, ids, image_id, read_csv, read_text, write_csv
+from labelwise.records import IMAGES, SUFFIXES, ids, image_id, read_csv, write_csv
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -274,22 +274,11 @@ def by_folder(found: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
 
 
 def class_list(spec: Mapping[str, Any]) -> set[int] | None:
-    """The class ids of ``classes``: a list, or a file with one id a line; None where not given.
-
-    Raises:
-        LabelwiseError: no such file, or a line that is no id.
-    """
+    """The class ids of ``classes``: a list, or a file (``class_ids``); None where not given."""
     given = spec.get("classes")
-    if not isinstance(given, str):
-        return None if given is None else set(given)
-    found = set()
-    for number, line in enumerate(read_text(given).splitlines(), 1):
-        text = line.partition("#")[0].strip()
-        if text and not (text.isascii() and text.isdigit()):
-            raise LabelwiseError(f"{given}: line {number}: {text!r} is no class id")
-        if text:
-            found.add(int(text))
-    return found
+    if given is None:
+        return None
+    return class_ids.read(given) if isinstance(given, str) else set(given)
 
 
 def table(name: str, spec: Mapping[str, Any], labels: str | Path | None) -> list[dict[str, Any]]:

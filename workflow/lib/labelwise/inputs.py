@@ -8,7 +8,7 @@ from typing import Any
 
 from labelwise import plugins, shards, variations
 from labelwise.looks import CLASSIFIERS, Looks
-from labelwise.points import CLASSIFY, OPTIONS, Run, batch
+from labelwise.points import CLASSIFY, OPTIONS, Point, Run, batch
 
 DISPLAY = {
     "models": ("name", "kind", "restricted", "paper"),
@@ -259,6 +259,36 @@ class Inputs:
             },
             sort_keys=True,
         )
+
+    def records_of(self, runs: Iterable[Run]) -> list[str]:
+        """The records of when and how runs were made; predictions made elsewhere have none."""
+        found = set()
+        for run in runs:
+            if not self.classifies(run.model):
+                found.add(run.responses.removesuffix(".jsonl") + ".meta.json")
+            elif look := self.looks.name(run.model):
+                found.add(f"results/logits/{run.images}/{look}.meta.json")
+        return sorted(found)
+
+    def verdict_inputs(
+        self, points: Iterable[Point], labels: Iterable[str] = ()
+    ) -> dict[str, list[str]]:
+        """The files that tell, image by image, whether answers are right.
+
+        Args:
+            points: what is judged.
+            labels: label sets beside those of the points and the original ones of their images.
+        """
+        points = list(points)
+        images = {point.run.images for point in points}
+        sets = {point.labels for point in points} | set(labels)
+        sets |= {self.config["images"][name]["original"] for name in images}
+        return {
+            "predictions": sorted({point.predictions for point in points}),
+            "labels": [f"results/labels/{name}.csv" for name in sorted(sets)],
+            "images": [f"results/images/{name}.csv" for name in sorted(images)],
+            "equivalents": sorted({file for name in sets for file in self.equivalents(name)}),
+        }
 
     def original(self, images: str) -> str:
         """File of the original labels of an image set."""

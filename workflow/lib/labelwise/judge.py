@@ -17,7 +17,15 @@ from labelwise.errors import cli
 from labelwise.judged import COLUMNS, LEAVES
 from labelwise.rules import Pairs, Rules
 from labelwise.scoring import Answer, Key, admissible, hits
-from labelwise.selection import Run, by_model, corrected, load, representative, standing
+from labelwise.selection import (
+    Run,
+    by_model,
+    corrected,
+    load,
+    predictions,
+    representative,
+    standing,
+)
 
 
 def judge(
@@ -32,11 +40,8 @@ def judge(
         sets: the label set, and the original labels.
         names: class names by id.
     """
-    path = "/".join((run.images, run.model, run.protocol, run.batching))
-    file = f"results/predictions/{path}/{run.mapper}.csv"
-    rows = {
-        r["image"]: r for r in records.read_csv(file, records.PREDICTIONS) if r["repeat"] == "0"
-    }
+    table = records.read_csv(predictions(run), records.PREDICTIONS)
+    rows = {row["image"]: row for row in table if row["repeat"] == "0"}
     answers = {
         image: Answer(records.ids(row["class"]), row["outcome"], row["mapped"] == "1")
         for image, row in rows.items()

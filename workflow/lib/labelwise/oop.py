@@ -21,11 +21,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import classnames, labels, records
+from labelwise import classnames, records
 from labelwise.classnames import Names, normal
 from labelwise.errors import LabelwiseError, cli
-from labelwise.rules import Rules
-from labelwise.score import read_predictions
+from labelwise.score import answer_key, read_predictions
 from labelwise.scoring import Key
 from labelwise.selection import AXES
 
@@ -153,13 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--axes", type=json.loads, default={}, help="axes of the run, JSON")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
-    key = Key(
-        labels.read(args.labels),
-        labels.read(args.original),
-        Rules.of(args.spec),
-        labels.pairs_of(args.spec),
-        [row["image"] for row in records.read_csv(args.images, ("image",))],
-    )
+    key = answer_key(args.labels, args.original, args.images, args.spec)
     others = classnames.read(args.others) if args.others else ()
     table = analyse(
         records.read_csv(args.predictions, records.PREDICTIONS),

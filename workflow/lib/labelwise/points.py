@@ -22,6 +22,16 @@ class Run(NamedTuple):
         """The run as path segments."""
         return "/".join(self)
 
+    @property
+    def requests(self) -> str:
+        """File of the run's prompts, which are the same for all models."""
+        return f"results/requests/{self.images}/{self.protocol}/{self.batching}.jsonl"
+
+    @property
+    def responses(self) -> str:
+        """File of the run's answers."""
+        return f"results/responses/{self.path}.jsonl"
+
 
 class Point(NamedTuple):
     """One cell of the grid: a run, how its answers become classes, what they are scored against."""

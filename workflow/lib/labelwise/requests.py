@@ -17,10 +17,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import arrays, classnames, distractors, draw, prompts, records, rules, variations
+from labelwise import (
+    arrays,
+    class_ids,
+    classnames,
+    distractors,
+    draw,
+    prompts,
+    records,
+    rules,
+    variations,
+)
 from labelwise import candidates as offers
 from labelwise.errors import LabelwiseError, cli
-from labelwise.prompts import read as read  # the file's reader needs none of this module
 
 DEFAULTS = {
     "answer": "name",
@@ -348,7 +357,7 @@ def show(image: str, protocol: str, config: dict, folder: str | Path = "results/
         raise LabelwiseError(f"protocols: {protocol!r} is none of {', '.join(config['protocols'])}")
     paths = sorted(Path(folder).glob(f"*/{protocol}/*.jsonl"))
     for path in paths:
-        header, requests = read(path)
+        header, requests = prompts.read(path)
         for request in requests:
             if image in request["images"]:
                 return f"# {path}, request {request['request']}\n{describe(header, request)}"
@@ -451,7 +460,7 @@ def _candidates(spec: dict, table: str | None, names: Sequence[str]) -> Offered:
         return None
     source = spec.get("candidates", {})
     if "file" in source:
-        return offers.listed(source["file"], names)
+        return sorted(class_ids.read(source["file"], len(names)))
     if table is None:
         raise LabelwiseError("protocols: candidates from a model: give --candidates")
     return offers.read(table)

@@ -9,6 +9,7 @@ the score: images, model, protocol, batching, mapper, labels, original and so on
 import argparse
 import json
 import re
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +63,36 @@ def read_predictions(path: str | Path) -> list[dict[str, Answer]]:
     return [runs[repeat] for repeat in sorted(runs)]
 
 
+def answer_key(
+    label_file: Path,
+    original: Path,
+    images: Path,
+    spec: Mapping[str, Any],
+    some: Container[str] | None = None,
+) -> Key:
+    """The answer key of a label set.
+
+    Args:
+        label_file: a ``results/labels`` file.
+        original: that of the original labels.
+        images: a ``results/images`` file.
+        spec: the ``labels`` entry, which has the rules.
+        some: images to ask about; None takes all of the set.
+    """
+    listed = (row["image"] for _, row in records.stream_csv(images, ("image",)))
+    asked = [image for image in listed if some is None or image in some]
+    pairs = labels.pairs_of(spec)
+    return Key(labels.read(label_file), labels.read(original), Rules.of(spec), pairs, asked)
+
+
 def score(
     predictions: Path, label_file: Path, original: Path, images: Path, spec: dict[str, Any]
 ) -> dict[str, Any]:
     """The score of one run against one label set, as the JSON file holds it."""
-    rules, pairs = Rules.of(spec), labels.pairs_of(spec)
-    image_set = [row["image"] for _, row in records.stream_csv(images, ("image",))]
-    key = Key(labels.read(label_file), labels.read(original), rules, pairs, image_set)
+    key = answer_key(label_file, original, images, spec)
     return {
         **{axis: spec[axis] for axis in AXES if axis in spec},
-        "rules": {**rules.as_dict(), "n_equivalents": len(pairs)},
+        "rules": {**key.rules.as_dict(), "n_equivalents": len(labels.pairs_of(spec))},
         **key.judge(read_predictions(predictions)).summary(),
     }
 

@@ -14,9 +14,8 @@ from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
 from labelwise.parsing import parse
 from labelwise.records import dump_line
-from labelwise.rules import Rules
-from labelwise.score import read_predictions
-from labelwise.scoring import Judged, Key
+from labelwise.score import answer_key, read_predictions
+from labelwise.scoring import Judged
 
 LINES = 12
 """Lines of a prompt that are shown from either end, unless all are asked for."""
@@ -61,7 +60,10 @@ def screen(
         left_out = f"    ... {len(question) - 2 * LINES} lines; --full shows them ..."
         question[LINES:-LINES] = [left_out]
     yield from question
-    key = _key(label_set, known["labels"][label_set], known["images"][images], image)
+    original = known["images"][images]["original"]
+    own, first = (results / "labels" / f"{name}.csv" for name in (label_set, original))
+    listed = results / "images" / f"{images}.csv"
+    key = answer_key(own, first, listed, known["labels"][label_set], {image})
     judged = key.judge([{image: run[image]} for run in read_predictions(predicted)])
     for number, request in enumerate(mine):
         response, row = said[request["request"]], rows[request["repeat"]]
@@ -80,17 +82,9 @@ def screen(
         yield f"class     {_named(records.ids(row['class']), names)} ({mapper}{how})"
         yield f"verdict   {_verdict(judged, request['repeat'], label_set, key.rules.void)}"
     yield "=== labels"
-    original = known["images"][images]["original"]
     for name in dict.fromkeys((original, label_set)):
         label = labels.read(results / "labels" / f"{name}.csv").get(image)
         yield f"{name}: {_named(label.ids, names) if label else 'no row'}"
-
-
-def _key(label_set: str, spec: dict, image_set: dict, image: str) -> Key:
-    corrected, original = (
-        labels.read(f"results/labels/{name}.csv") for name in (label_set, image_set["original"])
-    )
-    return Key(corrected, original, Rules.of(spec), labels.pairs_of(spec), [image])
 
 
 def _verdict(judged: Judged, repeat: int, label_set: str, void: str) -> str:

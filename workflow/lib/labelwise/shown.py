@@ -86,20 +86,11 @@ def credits(grid: Grid, images: str) -> list[str]:
 
 def judge_inputs(grid: Grid, experiment: str) -> dict[str, Any]:
     """Inputs of ``judge``: the predictions of an experiment and all that they are held against."""
-    points = grid.points_of[experiment]
-    plan = _plan(grid, experiment)
+    classes = set(_plan(grid, experiment)["classes"].values())
     return {
         "experiment": f"results/experiments/{experiment}.csv",
-        "predictions": sorted({point.predictions for point in points}),
-        "labels": [
-            f"results/labels/{name}.csv"
-            for name in sorted({*plan["labels"], *plan["original"].values()})
-        ],
-        "images": [f"results/images/{name}.csv" for name in sorted(plan["original"])],
-        "classes": [
-            f"results/classes/{name}.csv" for name in sorted(set(plan["classes"].values()))
-        ],
-        "equivalents": sorted({file for name in plan["labels"] for file in grid.equivalents(name)}),
+        "classes": [f"results/classes/{name}.csv" for name in sorted(classes)],
+        **grid.verdict_inputs(grid.points_of[experiment]),
     }
 
 
@@ -126,16 +117,11 @@ def browser_inputs(grid: Grid) -> dict[str, Any]:
     runs = sorted({point.run for point in grid.points})
     asked = [run for run in runs if run.protocol != CLASSIFY]
     return {
-        "predictions": sorted({point.predictions for point in grid.points}),
-        "responses": [f"results/responses/{run.path}.jsonl" for run in asked],
-        "requests": sorted(
-            {f"results/requests/{r.images}/{r.protocol}/{r.batching}.jsonl" for r in asked}
-        ),
-        "images": [f"results/images/{name}.csv" for name in plan["original"]],
-        "labels": [f"results/labels/{name}.csv" for name in plan["labels"]],
+        "responses": [run.responses for run in asked],
+        "requests": sorted({run.requests for run in asked}),
         "classes": sorted(f"results/classes/{name}.csv" for name in set(plan["classes"].values())),
-        "equivalents": sorted({file for name in plan["labels"] for file in grid.equivalents(name)}),
         "thumbnails": sorted(plan["thumbnails"].values()),
+        **grid.verdict_inputs(grid.points),
     }
 
 
@@ -166,16 +152,7 @@ def _browser_plan(grid: Grid) -> dict[str, Any]:
 
 def metas(grid: Grid) -> list[str]:
     """The records of all runs that compute something: of models that write, and of classifiers."""
-    points = {point.run for point in grid.points}
-    found = {
-        f"results/responses/{run.path}.meta.json"
-        for run in points
-        if not grid.classifies(run.model)
-    }
-    for run in points:
-        look = grid.classifies(run.model) and grid.looks.name(run.model)
-        found |= {f"results/logits/{run.images}/{look}.meta.json"} if look else set()
-    return sorted(found)
+    return grid.records_of(point.run for point in grid.points)
 
 
 def used_config(grid: Grid) -> str:

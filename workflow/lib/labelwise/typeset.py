@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable
 
 from labelwise.grid import Grid
-from labelwise.points import Point
 
 PAPER = {
     "categories": 2,
@@ -49,13 +48,7 @@ def reported(table: str) -> str:
 
 def times(grid: Grid, experiment: str) -> list[str]:
     """Records of when the runs of an experiment were made; predictions from a file have none."""
-    found = []
-    for point in grid.points_of[experiment]:
-        if not grid.classifies(point.run.model):
-            found.append(f"results/responses/{point.run.path}.meta.json")
-        elif look := grid.looks.name(point.run.model):
-            found.append(f"results/logits/{point.run.images}/{look}.meta.json")
-    return sorted(set(found))
+    return grid.records_of(point.run for point in grid.points_of[experiment])
 
 
 def mapped_closed(grid: Grid, experiment: str) -> list[str]:
@@ -76,17 +69,7 @@ def class_names(grid: Grid, experiment: str) -> str:
 
 def judged(grid: Grid, experiments: Iterable[str]) -> dict[str, list[str]]:
     """The files that ``labelwise.verdicts`` reads about some experiments."""
-    points: list[Point] = [point for name in experiments for point in grid.points_of[name]]
-    sets = {point.labels for point in points}
-    images = {point.run.images for point in points}
-    return {
-        "predictions": sorted({point.predictions for point in points}),
-        "labels": sorted(
-            {f"results/labels/{name}.csv" for name in sets} | set(map(grid.original, images))
-        ),
-        "images": [f"results/images/{name}.csv" for name in sorted(images)],
-        "equivalents": sorted({file for name in sets for file in grid.equivalents(name)}),
-    }
+    return grid.verdict_inputs([p for name in experiments for p in grid.points_of[name]])
 
 
 def plan(grid: Grid, experiments: Iterable[str]) -> str:

@@ -9,9 +9,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from labelwise import labels, records
-from labelwise.rules import Rules
-from labelwise.score import read_predictions
+from labelwise.score import answer_key, read_predictions
 from labelwise.scoring import Judged, Key
 from labelwise.selection import Run, predictions
 
@@ -41,14 +39,8 @@ class Judge:
         return judged
 
     def _key(self, images: str, label_set: str, some: frozenset[str] | None) -> Key:
-        spec = self._entries[label_set]
-        listed = [
-            row["image"]
-            for row in records.read_csv(f"results/images/{images}.csv", ("image",))
-            if some is None or row["image"] in some
-        ]
         own, original = (
-            labels.read(Path(f"results/labels/{name}.csv"))
-            for name in (label_set, self._originals[images])
+            Path(f"results/labels/{name}.csv") for name in (label_set, self._originals[images])
         )
-        return Key(own, original, Rules.of(spec), labels.pairs_of(spec), listed)
+        listed = Path(f"results/images/{images}.csv")
+        return answer_key(own, original, listed, self._entries[label_set], some)

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from labelwise import chat, money, servers
-from labelwise.batches import Batches
+from labelwise.batch_api import Batches
 from labelwise.calls import Caller, Filtered
 from labelwise.engines.base import Answer, Question, Run
 from labelwise.errors import LabelwiseError
