@@ -1,6 +1,7 @@
 """One file is the truth about versions, which others repeat; links in the pages lead somewhere."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -69,6 +70,26 @@ PAGES += [*(ROOT / "docs").glob("*.md"), *(ROOT / "data/demo").rglob("*.md")]
 def test_local_links_lead_somewhere(page):
     for link in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", page.read_text()):
         assert (page.parent / link).exists(), link
+
+
+TOLD = [*PAGES, *(ROOT / "workflow").rglob("*.py"), *(ROOT / "workflow/rules").glob("*.smk")]
+TOLD += [ROOT / "config/README.md", ROOT / "Snakefile", *(ROOT / "workflow/reported").glob("*.md")]
+
+
+def test_modules_that_texts_name_are_there():
+    named = set()
+    for path in TOLD:
+        named |= set(re.findall(r"(?:python -m |`)labelwise\.([a-z_]+)", path.read_text()))
+    assert len(named) > 60
+    there = {path.stem for path in (ROOT / "workflow/lib/labelwise").iterdir()}
+    assert named <= there, named - there
+
+
+def test_shell_scripts_can_be_read():
+    scripts = [*(ROOT / ".ci").iterdir(), *(ROOT / "workflow/profiles").rglob("*.s*h*")]
+    assert len(scripts) > 3
+    for script in scripts:
+        subprocess.run(["bash", "-n", script], check=True)
 
 
 def test_version_and_date_agree_with_the_changes():

@@ -5,7 +5,7 @@ The stages of the workflow are commands of their own: ``python -m labelwise.STAG
 
 import argparse
 
-from labelwise import examples, own
+from labelwise import __version__, examples, own
 from labelwise.errors import cli
 
 COMMANDS = {"init": own, "example": examples}
@@ -19,6 +19,7 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"labelwise {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, module in COMMANDS.items():
         command = commands.add_parser(

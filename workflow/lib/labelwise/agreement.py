@@ -10,8 +10,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from labelwise import records
+from labelwise import labels
 from labelwise.errors import LabelwiseError, cli
+from labelwise.label_formats import UNSURE
 from labelwise.rules import Pairs, read_pairs
 
 
@@ -62,7 +63,10 @@ def agreement(
 
 def read(path: Path) -> dict[str, set[int]]:
     """Label ids by image of a CSV with columns image,labels; -1 stays in."""
-    return {row["image"]: set(records.ids(row["labels"])) for row in records.read_csv(path)}
+    return {
+        image: {*label.ids, *([UNSURE] if label.uncertain else [])}
+        for image, label in labels.read(path).items()
+    }
 
 
 @cli

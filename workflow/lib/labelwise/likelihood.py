@@ -3,7 +3,7 @@
 A name's score is its log-probability with its end (``score: sum``) or that spread over its tokens
 (``mean``); its probability is the softmax of the scores over all names. Of names that the search
 did not visit only the sum of what they may have is known, at most; so a probability is a lower
-bound then, and exact with ``search: full``. Nothing is fitted here; ``labelwise.calibrate`` tells
+bound then, and exact with ``search: full``. Nothing is fitted here; ``labelwise.calibration`` tells
 how far these probabilities can be trusted.
 
 ``python -m labelwise.likelihood RESPONSES --requests REQUESTS --classes CLASSES --out CSV`` writes

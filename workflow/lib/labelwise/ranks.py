@@ -5,8 +5,8 @@ stands for each model (``selection.representative``, controls aside) and resampl
 models and label sets together, so that every comparison is paired. Rows of the output, one number
 each (``measure``; percent, points or ranks; 95 % percentile intervals):
 
-- ``accuracy``, ``rank`` (dense, 1 is best) and ``p_best`` (percent of the resamples in which the
-  model is best; ties share) under each label set;
+- ``accuracy``, ``rank`` (1 and the number of better models) and ``p_best`` (percent of the
+  resamples in which the model is best; ties share) under each label set;
 - ``move``: ranks lost (+) or won (-) from the original labels to this label set;
 - ``gain`` over the original labels, on all images; ``gain_labelled``, on the images that have a
   label, so that images that count as right for every answer add nothing; ``gain_void``, the rest;
