@@ -1,5 +1,5 @@
 # Two commands do everything: `make study` and `make test`. Both make .venv first.
-.PHONY: study test coverage test-slow lint lock clean-venv
+.PHONY: study test coverage test-slow lint plan lock clean-venv
 SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -32,10 +32,20 @@ lint: .venv/.ready
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
-	$(BIN)/snakemake -n --quiet rules
+	@$(MAKE) --no-print-directory plan
+
+# Every configuration of this repository, planned; the folders with ImageNet are empty ones here.
+plan: .venv/.ready
+	@empty=$$(mktemp -d) && trap 'rmdir "$$empty"' EXIT && \
+	for config in $(filter-out %.lock.yaml,$(wildcard config/*.yaml)); do \
+		echo "plan $$config"; IMAGENET_VAL=$$empty IMAGENET_TRAIN=$$empty $(BIN)/snakemake -n --quiet rules \
+			--configfile $$config --replace-workflow-config > $$empty.log 2>&1 || { cat $$empty.log; exit 1; }; \
+	done; rm -f $$empty.log
 
 # The environment is the lock file, hashes checked and nothing resolved: it names every package.
 .venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+		echo "error: $(PYTHON) is no Python 3.11, for which requirements.lock is made: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check -q --no-deps --require-hashes -r requirements.lock
 	$(BIN)/pip install --disable-pip-version-check -q --no-deps -e .

