@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from labelwise import embed_classes, prompts, records, requests
+from labelwise import embed_classes, prompt_view, prompts, records, requests
 from labelwise.errors import LabelwiseError
 
 PROMPTS = Path(__file__).parents[1] / "config" / "prompts"
@@ -216,7 +216,7 @@ def test_show_prints_one_prompt_with_placeholders(files):
     config = {"protocols": {"p": {}, "q": {}}, "images": {"demo": {}, "more": {}}}
 
     def show(image, protocol):
-        return requests.show(image, protocol, config, files / "results")
+        return prompt_view.show(image, protocol, config, files / "results")
 
     text = show("image-03", "p")
     assert "[image image-03]" in text and 'Image "4":' in text and "fine-grained" in text

@@ -18,7 +18,11 @@ def read(path: str | Path) -> dict[str, list[int]]:
 
 
 def offered(ids: Sequence[str], table: Mapping[str, Sequence[int]]) -> list[int]:
-    """Class ids offered in a prompt with these images: those of any of them, ascending."""
+    """Class ids offered in a prompt with these images: those of any of them, ascending.
+
+    Raises:
+        LabelwiseError: an image that the table does not have.
+    """
     missing = [image for image in ids if image not in table]
     if missing:
         raise LabelwiseError(f"image {missing[0]}: has no candidates; write them again")

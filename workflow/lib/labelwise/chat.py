@@ -23,7 +23,15 @@ STOPS = 4
 
 
 def data_url(file: str | Path, provider: bool) -> str:
-    """The bytes of an image as a data URL; its content decides the type, not its suffix."""
+    """The bytes of an image as a data URL; its content decides the type, not its suffix.
+
+    Args:
+        file: as of ``images.data``.
+        provider: OpenAI itself, which takes fewer types than other servers.
+
+    Raises:
+        LabelwiseError: a file that cannot be read, or of a type that the server does not take.
+    """
     data = images.data(file)
     kind = media.kind(data)
     if not kind or (provider and kind not in PROVIDER_TYPES):
@@ -79,7 +87,14 @@ def cache_key(spec: Mapping[str, Any], header: Mapping[str, Any]) -> str:
 def body(
     spec: Mapping[str, Any], header: Mapping[str, Any], names: Sequence[str], question: Question
 ) -> dict[str, Any]:
-    """The body of one request to ``/chat/completions``."""
+    """The body of one request to ``/chat/completions``.
+
+    Args:
+        spec: the model's entry.
+        header: of the requests file.
+        names: class names by id.
+        question: what is asked.
+    """
     provider = servers.is_provider(spec)
     files = iter(question.files)
     content: list[dict[str, Any]] = []

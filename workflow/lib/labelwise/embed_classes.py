@@ -24,7 +24,11 @@ BLOCK = 512
 
 
 def templates(name: str) -> list[str]:
-    """The templates of a set, each with one ``{}``; ``none`` is the bare text."""
+    """The templates of a set, each with one ``{}``; ``none`` is the bare text.
+
+    Raises:
+        LabelwiseError: no such set or file, or a line without place for the text.
+    """
     if name == "none":
         return ["{}"]
     if name in ("clip-80", "clip-7"):
@@ -69,9 +73,16 @@ def embed(
 def embedder(
     mapper: dict, encoder: dict, what: str, cache: str | Path | None = None
 ) -> "Callable[[Sequence[str]], np.ndarray]":
-    """The function that embeds ``what`` (``names`` or ``answers``) as a mapper asks for.
+    """The function that embeds texts as a mapper asks for: float32 [texts, d], L2-normalised.
 
-    ``cache`` is the encoder's file of embeddings by text; None keeps none.
+    Args:
+        mapper: its entry.
+        encoder: the entry of its encoder.
+        what: the texts are ``names`` or ``answers``.
+        cache: the encoder's file of embeddings by text; None keeps none.
+
+    Raises:
+        LabelwiseError: an unfit value of ``templated`` or ``templates``.
     """
     templated = mapper.get("templated", "both")
     if templated not in TEMPLATED:
@@ -84,7 +95,7 @@ def embedder(
 
 
 def write(path: str | Path, names: Sequence[str], embeddings: "np.ndarray") -> None:
-    """Write embeddings by class id, with the names, as npz with deterministic bytes."""
+    """Write embeddings [classes, d] with the names, as npz with deterministic bytes."""
     import numpy as np
 
     from labelwise import arrays
@@ -101,7 +112,7 @@ def load(path: str | Path) -> "tuple[list[str], np.ndarray]":
 
 
 def read(path: str | Path, classes: int) -> "np.ndarray":
-    """Embeddings [classes, d] of a file of ``write``, which must be as many."""
+    """Embeddings [classes, d] of a file of ``write``; another number of them is an error."""
     _, embeddings = load(path)
     if len(embeddings) != classes:
         raise LabelwiseError(f"{path}: {len(embeddings)} names, but the list has {classes}")

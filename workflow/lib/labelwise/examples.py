@@ -34,7 +34,11 @@ SIZE = 128
 
 
 def digits(out: Path, per_class: int) -> int:
-    """Write the digits, one folder a class, drawn by their number; returns how many."""
+    """Write the digits, one folder a class, drawn by their number; returns how many.
+
+    Raises:
+        LabelwiseError: scikit-learn, which has them, is not installed.
+    """
     try:
         from sklearn.datasets import load_digits
     except ImportError:

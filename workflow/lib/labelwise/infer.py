@@ -46,7 +46,13 @@ def key_of(
 ) -> str:
     """The journal key of one request: all that the model is shown, and how.
 
-    ``names`` count where the answer is found among them and not written (``header["decoding"]``).
+    Args:
+        spec: the model's entry, with the digests of its weights.
+        header: of the requests file.
+        request: one of its requests.
+        digests: SHA-256 of each image's bytes.
+        names: class names; they count where the answer is found among them and not written
+            (``header["decoding"]``).
     """
     prompt = prompts.render(header, request)
     seen = {
@@ -201,7 +207,7 @@ def _sha256(path: str) -> str:
 
 
 def shard_of(text: str) -> tuple[int, int]:
-    """Number and count of shards: ``2-of-4`` -> ``(2, 4)``."""
+    """Number and count of shards: ``2-of-4`` -> ``(2, 4)``; an error for anything else."""
     found = re.fullmatch(r"(\d+)-of-(\d+)", text)
     number, count = map(int, found.groups()) if found else (0, 0)
     if not 1 <= number <= count:

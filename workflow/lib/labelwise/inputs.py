@@ -63,7 +63,7 @@ class Inputs:
         return self.config["models"][model].get("shards", 1)
 
     def shard_files(self, images: str, model: str, protocol: str, batching: str) -> list[str]:
-        """Responses of the shards of a run, in their order."""
+        """Responses of the shards of one run, in their order."""
         n, run = self.shards(model), Run(images, model, protocol, batching).path
         return [f"results/shards/{run}/{number}-of-{n}.jsonl" for number in range(1, n + 1)]
 

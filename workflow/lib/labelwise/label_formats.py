@@ -66,7 +66,7 @@ def val_image(number: int) -> str:
 
 
 def source(spec: Spec, key: str = "file") -> Path:
-    """The file of an entry, which must exist and agree with ``sha256`` where that is given."""
+    """The file of an entry; an error unless it exists and agrees with ``sha256``, where given."""
     if not spec.get(key):
         raise LabelwiseError(f"labels: format {spec['format']} needs the key {key}: a path")
     if not isinstance(spec[key], str | Path):
@@ -247,7 +247,11 @@ def _reimagenet(spec: Spec, _: Beside) -> Rows:
 
 
 def hub_file(spec: Spec, name: str) -> Path:
-    """One file of a gated dataset of the Hugging Face hub, at a pinned commit, from its cache."""
+    """One file of a gated dataset of the Hugging Face hub, at a pinned commit, from its cache.
+
+    Raises:
+        LabelwiseError: no commit, no access, no network or no such file.
+    """
     dataset = spec.get("dataset", HUB_DATASET)
     revision = str(spec.get("revision", ""))
     if not re.fullmatch(r"[0-9a-f]{40}", revision):

@@ -94,7 +94,11 @@ def load(
 
 
 def pairs_of(spec: Mapping[str, Any]) -> Pairs:
-    """The equivalent pairs that a ``labels`` entry asks for."""
+    """The equivalent pairs that a ``labels`` entry asks for.
+
+    Raises:
+        LabelwiseError: as of ``rules.read_pairs``, or ``dataset`` of another format.
+    """
     choice = Rules.of(spec).equivalents
     if choice != "dataset":
         return read_pairs(choice)

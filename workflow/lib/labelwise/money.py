@@ -41,7 +41,7 @@ def text_tokens(text: str) -> int:
 
 
 def image_tokens(model: str, width: int, height: int, detail: str) -> int:
-    """Tokens of one image of ``width`` x ``height`` pixels, by the provider's rule.
+    """Tokens of one image of ``width`` x ``height`` pixels for a ``model``, by the provider's rule.
 
     ``low`` costs the base alone. ``high``: shrunk to fit 2048 x 2048, then to a shorter side of at
     most 768, and cut into tiles of 512 x 512.
@@ -55,7 +55,7 @@ def image_tokens(model: str, width: int, height: int, detail: str) -> int:
 
 
 def size(file: str | Path) -> tuple[int, int]:
-    """Width and height of an image, from its header."""
+    """Width and height of an image in pixels, from its header; an error where it has none."""
     from PIL import Image
 
     try:
@@ -79,7 +79,14 @@ def cached_tokens(prefix: int) -> int:
 
 
 def usd(spec: Mapping[str, Any], prompt: int, cached: int, completion: int) -> float:
-    """Price in USD of so many tokens, ``cached`` of the ``prompt`` ones being cached."""
+    """Price in USD of so many tokens.
+
+    Args:
+        spec: the model's entry, with its ``price`` in USD per million tokens.
+        prompt: tokens of the prompt, ``cached`` of them among these.
+        cached: tokens of the prompt that the provider's cache had.
+        completion: tokens of the answer.
+    """
     price = spec["price"]
     if spec.get("batch"):
         price = {name: value * BATCH for name, value in price.items() if name != "date"}
@@ -102,6 +109,12 @@ def expected(spec: Mapping[str, Any], header: Mapping[str, Any], prompts: Sequen
 
 def announce(spec: Mapping[str, Any], requests: int, cost: float, left: float) -> None:
     """Tell stderr what is about to be spent; refuse what the limit cannot hold.
+
+    Args:
+        spec: the model's entry.
+        requests: how many will be sent.
+        cost: what they will cost, in USD, as estimated.
+        left: what the limit leaves, in USD.
 
     Raises:
         LabelwiseError: the estimate is above what is left of ``max_cost_usd``.

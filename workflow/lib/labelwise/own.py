@@ -93,7 +93,15 @@ def folder_labels(files: Mapping[str, str], names: Sequence[str]) -> dict[str, l
 def configuration(
     name: str, out: Path, folder: Path, names: Sequence[str], n_images: int
 ) -> tuple[str, bool]:
-    """The text of ``config.yaml``, and whether the whole class list is put into prompts."""
+    """The text of ``config.yaml``, and whether the whole class list is put into prompts.
+
+    Args:
+        name: of the study.
+        out: its folder.
+        folder: that of the images.
+        names: class names by id.
+        n_images: how many images there are.
+    """
     distinct = [text for text, _ in Names(names).distinct()]
     listed = len(", ".join(distinct)) / LETTERS <= LISTED
     template = jinja2.Environment(
@@ -116,6 +124,13 @@ def configuration(
 
 def init(name: str, folder: Path, classes: Path, labels: Path | None, out: Path) -> list[str]:
     """Write the study's folder; the lines to print say what was found and what to run.
+
+    Args:
+        name: of the study.
+        folder: with the images.
+        classes: file of the class names.
+        labels: CSV with the labels; None where folders name the classes.
+        out: the folder to write.
 
     Raises:
         LabelwiseError: anything that does not fit, in one line; nothing is written then.

@@ -36,7 +36,16 @@ def beside(responses: Path) -> Path:
 
 
 def read(responses: Path, requests: Path | None, classes: Path | None) -> Answers:
-    """Answers by repeat and image: what each denotes, and its text."""
+    """Answers by repeat and image: what each denotes, and its text.
+
+    Args:
+        responses: a responses file.
+        requests: its requests; None finds them by the path.
+        classes: class names; None finds them by the requests.
+
+    Raises:
+        LabelwiseError: no such file, or a request without answer.
+    """
     requests = requests or beside(responses)
     header, asked = prompts.read(requests)
     classes = classes or requests.parents[3] / "classes" / f"{header['classes']}.csv"

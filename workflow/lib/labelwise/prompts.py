@@ -70,6 +70,9 @@ def stream(path: str | Path, shard: tuple[int, int] = (1, 1)) -> Iterator[dict]:
     Args:
         path: the requests file.
         shard: its number, from 1, and the number of shards; together they hold every request once.
+
+    Raises:
+        LabelwiseError: a line that is no request.
     """
     number, shards = shard
     first, last = 1, None
@@ -104,7 +107,11 @@ def render(header: dict, request: dict) -> Prompt:
 
 
 def load(path: str | Path) -> dict[str, Any]:
-    """Compiled templates of a prompt file, by key; a key that is left out is ''."""
+    """Compiled templates of a prompt file, by key; a key that is left out is ''.
+
+    Raises:
+        LabelwiseError: no such file, an unknown key, or a template that cannot be read.
+    """
     import jinja2
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -151,7 +158,15 @@ def class_list(
     seed: int = 0,
     only: Sequence[int] | None = None,
 ) -> str:
-    """The class list as text; ``only`` are the class ids of a shorter one.
+    """The class list as text; an unknown format or order is an error.
+
+    Args:
+        names: class names by id.
+        answer: ``name`` or ``id``: with ids every class is listed with its own.
+        list_format: one of ``LIST_FORMATS``.
+        list_order: one of ``LIST_ORDERS``.
+        seed: of ``shuffled``.
+        only: class ids of a shorter list; None lists all.
 
     Names are listed once each (a name borne by two classes denotes both); with ``answer: id`` every
     class is listed with its id. ``comma``: ``a, b`` (a name with a comma or a quote is quoted);

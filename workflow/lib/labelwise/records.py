@@ -92,7 +92,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 @contextmanager
 def atomic(path: str | Path, mode: str = "w") -> Iterator[Any]:
-    """Open a temporary file beside ``path``; on success it replaces ``path``, synced to disk."""
+    """Open a temporary file beside ``path``; on success it replaces ``path``, synced to disk.
+
+    Raises:
+        LabelwiseError: the disk takes no more; ``path`` is as before.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -137,7 +141,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read one YAML file of sections by name; an empty one has none."""
+    """Read one YAML file of sections by name; an empty one has none, a broken one is an error."""
     import yaml
 
     try:

@@ -12,7 +12,6 @@ header says ``shared: false``.
 import argparse
 import json
 import re
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from labelwise import (
     classnames,
     distractors,
     draw,
+    prompt_view,
     prompts,
     records,
     rules,
@@ -110,7 +110,16 @@ def make_header(
 ) -> tuple[dict, dict[str, Any]]:
     """The header of a requests file, and the compiled templates that its requests still need.
 
-    ``only`` are the class ids of a shorter list; None lists all.
+    Args:
+        protocol: its name.
+        spec: its config entry.
+        names: class names by id.
+        batch: images per prompt.
+        order: their order.
+        only: class ids of a shorter list; None lists all.
+
+    Raises:
+        LabelwiseError: an unfit value, or a prompt file that leaves the class list out.
     """
     spec = complete(spec)
     templates = prompts.load(spec["prompt"])
@@ -193,7 +202,15 @@ def token_limit(spec: dict, n_images: int) -> int:
 def ending(
     spec: dict, templates: dict, variables: dict, n_images: int, options: Sequence[dict]
 ) -> dict:
-    """What follows the images: closing, primer and schema of a prompt with ``n_images`` images."""
+    """What follows the images of a prompt: closing, primer and schema.
+
+    Args:
+        spec: the protocol's config entry.
+        templates: of the prompt file.
+        variables: of the templates.
+        n_images: images of this prompt.
+        options: of a multiple-choice question.
+    """
     spec = complete(spec)
     more = variables | {"n_images": n_images}
     if spec["kind"] == "choice":
@@ -220,6 +237,9 @@ def batches(
         original: original labels, for ``same-class-sN``.
 
     Every sort key is drawn for one image, so adding or leaving out images reorders no others.
+
+    Raises:
+        LabelwiseError: an unknown order, or an image without original label where it needs one.
     """
     if match := re.fullmatch(r"shuffled-s(\d+)", order):
         seed = int(match[1])
@@ -282,6 +302,9 @@ def make(
         ranking: hard distractors.
         equivalents: class id -> its equivalents (choice).
         candidates: class ids offered (narrowed): an image's own, or the same for all.
+
+    Raises:
+        LabelwiseError: values that do not go together, or labels that are missing.
     """
     spec = complete(spec)
     choice = spec["kind"] == "choice"
@@ -351,44 +374,6 @@ def readable(path: str | Path) -> list[str]:
     return [row["image"] for _, row in rows if row["status"] == "ok"]
 
 
-def show(image: str, protocol: str, config: dict, folder: str | Path = "results/requests") -> str:
-    """The first stored prompt about an image under a protocol, as the model gets it."""
-    if protocol not in config["protocols"]:
-        raise LabelwiseError(f"protocols: {protocol!r} is none of {', '.join(config['protocols'])}")
-    paths = sorted(Path(folder).glob(f"*/{protocol}/*.jsonl"))
-    for path in paths:
-        header, requests = prompts.read(path)
-        for request in requests:
-            if image in request["images"]:
-                return f"# {path}, request {request['request']}\n{describe(header, request)}"
-    if paths:
-        raise LabelwiseError(f"image {image}: in none of {', '.join(map(str, paths))}")
-    targets = " ".join(f"{folder}/{images}/{protocol}/b1.jsonl" for images in config["images"])
-    raise LabelwiseError(
-        f"no requests of {protocol} yet; write them (no model is needed):"
-        f" snakemake --cores 1 {targets}"
-    )
-
-
-def describe(header: dict, request: dict, width: int = 100) -> str:
-    """One prompt on a screen, long lines folded, images as placeholders."""
-    prompt = prompts.render(header, request)
-    parts = [text if kind == "text" else f"[image {text}]" for kind, text in prompt.user]
-    blocks = [("before the images", prompt.system), ("user", "".join(parts))]
-    blocks += [("the answer starts with", prompt.primer)]
-    if prompt.schema:
-        blocks += [("enforced schema", json.dumps(prompt.schema))]
-    blocks += [("limits", f"max_tokens {header['max_tokens']}, stop {json.dumps(header['stop'])}")]
-    lines = []
-    for title, text in blocks:
-        if text:
-            lines.append(f"--- {title}")
-            lines += [
-                folded for line in text.split("\n") for folded in textwrap.wrap(line, width) or [""]
-            ]
-    return "\n".join(lines)
-
-
 @cli
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the requests of one protocol, or show one prompt of a requests file."""
@@ -410,7 +395,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.show:
         image, protocol = args.show
-        print(show(image, protocol, records.read_yaml(args.config)))
+        print(prompt_view.show(image, protocol, records.read_yaml(args.config)))
         return
     missing = [k for k in ("protocol", "spec", "images", "classes", "out") if not getattr(args, k)]
     if missing:

@@ -88,7 +88,15 @@ def answer_key(
 def score(
     predictions: Path, label_file: Path, original: Path, images: Path, spec: dict[str, Any]
 ) -> dict[str, Any]:
-    """The score of one run against one label set, as the JSON file holds it."""
+    """The score of one run against one label set, as the JSON file holds it.
+
+    Args:
+        predictions: a ``results/predictions`` file.
+        label_file: a ``results/labels`` file.
+        original: that of the original labels.
+        images: a ``results/images`` file.
+        spec: the ``labels`` entry and the axes of the run.
+    """
     key = answer_key(label_file, original, images, spec)
     return {
         **{axis: spec[axis] for axis in AXES if axis in spec},

@@ -100,6 +100,13 @@ def original_labels(
 
     ``auto`` looks where all labelled images have one, then for an image set of the configuration
     whose own original labels cover all images that are scored.
+
+    Args:
+        choice: a label set, ``none`` or ``auto``.
+        config: the configuration file.
+        needed: the labels that are scored against.
+        given: original labels that the predictions bring.
+        answered: images that were predicted.
     """
     if choice == "none":
         return None, "none: no +/- categories and no gains"

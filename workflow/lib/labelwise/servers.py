@@ -80,7 +80,11 @@ def check(spec: Mapping[str, Any], where: str) -> None:
 
 
 def api_key(spec: Mapping[str, Any]) -> str:
-    """The key, from the environment; other servers than the provider may need none."""
+    """The key, from the environment; other servers than the provider may need none.
+
+    Raises:
+        LabelwiseError: it is not set where it is needed, or is no key.
+    """
     variable = key_variable(spec)
     key = os.environ.get(variable, "").strip()
     if not key and (is_provider(spec) or "key_env" in spec):

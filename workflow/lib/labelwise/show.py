@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import classnames, config, labels, prompts, records, requests
+from labelwise import classnames, config, labels, prompt_view, prompts, records
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
 from labelwise.parsing import parse
@@ -33,6 +33,9 @@ def screen(
         label_set: name of a label set.
         known: the configuration.
         full: show the whole prompt, with its class list.
+
+    Raises:
+        LabelwiseError: an unknown name, a file that is not made yet, or an image not asked about.
     """
     axes = run.strip("/").split("/")
     if len(axes) != 4:
@@ -55,7 +58,7 @@ def screen(
     if not mine:
         raise LabelwiseError(f"image {image}: not among the requests of {run}")
     yield f"=== question (request {mine[0]['request']})"
-    question = requests.describe(header, mine[0]).split("\n")
+    question = prompt_view.describe(header, mine[0]).split("\n")
     if not full and len(question) > 2 * LINES:
         left_out = f"    ... {len(question) - 2 * LINES} lines; --full shows them ..."
         question[LINES:-LINES] = [left_out]

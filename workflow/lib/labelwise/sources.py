@@ -39,7 +39,11 @@ def _imports(module: str) -> frozenset[str]:
 
 @cache
 def code(*stages: str) -> list[str]:
-    """Files of ``labelwise.<stage>`` and of all modules of ours that they import, however deep."""
+    """Files of ``labelwise.<stage>`` and of all modules of ours that they import, however deep.
+
+    Raises:
+        LabelwiseError: no such module.
+    """
     todo, seen = {f"labelwise.{stage}" for stage in stages}, set()
     for module in todo:
         if _file(module) is None:

@@ -176,7 +176,7 @@ class McNemar(NamedTuple):
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
-    """Exact McNemar test (statsmodels) that two bool vectors are right equally often."""
+    """Exact McNemar test (statsmodels) that two bool vectors [images] are right equally often."""
     from statsmodels.stats.contingency_tables import mcnemar as test
 
     table = [
@@ -187,7 +187,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
-    """Holm-adjusted p-values of one table (statsmodels), in the order given."""
+    """Holm-adjusted p-values of one table (statsmodels), float [n], in the order given."""
     from statsmodels.stats.multitest import multipletests
 
     return multipletests(p_values, method="holm")[1] if len(p_values) else np.empty(0)
@@ -233,7 +233,7 @@ def spearman(
 
 
 def phi(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Phi coefficient of two bool vectors (paper, Fig. 9 right); None where one is constant."""
+    """Phi of two bool vectors [images] (paper, Fig. 9 right); None where one is constant."""
     if first.all() or second.all() or not first.any() or not second.any():
         return None
     return float(np.corrcoef(first, second)[0, 1])

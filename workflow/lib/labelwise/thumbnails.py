@@ -82,7 +82,7 @@ def write(rows: Sequence[Mapping[str, str]], spec: Mapping[str, Any], out: Path)
 
 
 def read(path: str | Path) -> dict[str, tuple[bytes, str]]:
-    """JPEG and credit by image id."""
+    """JPEG and credit by image id; a missing or broken archive is an error."""
     try:
         with zipfile.ZipFile(path) as archive:
             index = json.loads(archive.read("index.json"))

@@ -38,7 +38,7 @@ class Cache:
         return found
 
     def put(self, rows: Mapping[bytes, np.ndarray]) -> None:
-        """Keep vectors; one that is held already stays."""
+        """Keep vectors (float [d]); one that is held already stays. A full disk is an error."""
         pairs = [(k, row.astype("<f4").tobytes()) for k, row in rows.items()]
         with closing(self._open()) as db:
             try:

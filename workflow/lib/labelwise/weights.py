@@ -55,7 +55,11 @@ def locked(name: str, lock: Path = LOCK) -> dict[str, Any]:
 
 
 def source(entry: Entry) -> Entry:
-    """Where weights are from: a name of the lock file, or one entry's ``hf`` or ``folder`` keys."""
+    """Where weights are from: a name of the lock file, or one entry's ``hf`` or ``folder`` keys.
+
+    Raises:
+        LabelwiseError: the entry has none of these.
+    """
     if isinstance(entry, str) or "weights" in entry:
         return entry if isinstance(entry, str) else entry["weights"]
     if "folder" in entry:

@@ -39,7 +39,11 @@ class Count:
 
 
 def load(path: str | Path) -> list[Count]:
-    """The rows of results/annotation/*/tally.csv."""
+    """The rows of results/annotation/*/tally.csv.
+
+    Raises:
+        LabelwiseError: no such file, no rows, or a cell that is no number.
+    """
     rows = read_csv(path, (*TEXTS, *NUMBERS))
     if not rows:
         raise LabelwiseError(f"{path}: no rows; the tally counted nothing")

@@ -159,7 +159,11 @@ def clean(text: str) -> str:
 
 
 def read_marks(value: Any, where: str, n_classes: int) -> tuple[tuple[int, ...], bool]:
-    """Class ids in rising order, and whether -1 ("not sure") was among them."""
+    """Class ids in rising order, and whether -1 ("not sure") was among them.
+
+    Raises:
+        LabelwiseError: no list of class ids; the message begins with ``where``.
+    """
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise LabelwiseError(f"{where}: labels {value!r} is not a list of class ids")
     found = list(value)

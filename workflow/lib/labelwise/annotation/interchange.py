@@ -117,7 +117,13 @@ def _read_reimagenet(path: Path) -> Values:
 def write_reimagenet(
     path: Path, decisions: Iterable[Decision], cases: Cases, original: Mapping[str, Sequence[int]]
 ) -> None:
-    """Write ``reannotation.jsonl``; ``original``: the original class ids of each image, if known.
+    """Write ``reannotation.jsonl``, one line an image.
+
+    Args:
+        path: the file.
+        decisions: at most one an image.
+        cases: where the images lie.
+        original: the original class ids of each image, if known.
 
     Raises:
         LabelwiseError: two decisions on one image.
@@ -188,10 +194,19 @@ def interface(cases: Cases) -> str:
 def write_label_studio(
     path: Path, decisions: Iterable[Decision], cases: Cases, prefix: str = ""
 ) -> None:
-    """Write tasks with annotations; ``prefix`` goes before each image's file to make its URL.
+    """Write tasks with annotations.
 
     The annotator, the role and the time are texts of the field ``who``: they survive Label Studio,
     which puts its own user and time into an imported annotation.
+
+    Args:
+        path: the file.
+        decisions: those of a case become the annotations of one task.
+        cases: the images, with their sizes.
+        prefix: goes before each image's file to make its URL.
+
+    Raises:
+        LabelwiseError: a decision about a case that is none of these.
     """
     of_case: dict[str, list[Decision]] = {}
     for decision in decisions:

@@ -165,7 +165,7 @@ class Annotations:
         return self.grid.spec("labels", self.entries[name]["corrected"])
 
     def decisions(self, name: str) -> str:
-        """The file with an annotation's decisions."""
+        """The file with an annotation's decisions; an error where it has none yet."""
         entry = self.entries[name]
         if "decisions" not in entry:
             raise LabelwiseError(f"config: annotations: {name}: decisions: give their file")

@@ -83,7 +83,7 @@ class Material:
 
 
 def chosen(spec: Mapping[str, Any], material: Material) -> dict[str, Mapping[str, Any]]:
-    """The images that become cases, and the block that took each."""
+    """The images that become cases, and the block that took each; an error where there is none."""
     categories, seed = material.categories(), spec.get("seed", 0)
     taken: dict[str, Mapping[str, Any]] = {}
     for number, block in enumerate(spec["select"], 1):
@@ -203,7 +203,18 @@ def options(found: Iterable[Source], planted: Source | None) -> list[Option]:
 
 
 def plant(model: str, material: Material, image: str, held: set[int], seed: int) -> Source | None:
-    """A wrong label for an image: one of the model's likely classes that no source holds."""
+    """A wrong label for an image: one of the model's likely classes that no source holds.
+
+    Args:
+        model: whose ``logits`` of the material say what is likely.
+        material: what selection looks at.
+        image: its id.
+        held: class ids that some source holds.
+        seed: of the draw.
+
+    Returns:
+        The planted source; None where the model has not seen the image, or no class is left.
+    """
     logits = material.logits[model].get(image)
     if logits is None:
         return None

@@ -143,6 +143,8 @@ def create(
         work: annotating or adjudicating.
         host: the address it is served on; on a loopback address no other name is answered.
         token: what visitors must bring; None asks nothing.
+
+    What a visitor does wrong is a ``LabelwiseError``, which the page shows (HTTP 422).
     """
     app = FastAPI(title="Labelwise annotation", docs_url=None, redoc_url=None, openapi_url=None)
     n_classes = len(cases.classes)

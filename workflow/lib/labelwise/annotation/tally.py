@@ -79,7 +79,15 @@ def verdict(helper: Option, old: Option, new: Option, pairs: Pairs) -> str | Non
 
 
 def right(answer: Option, valid: bool, truth: Option, pairs: Pairs, void: str) -> bool | None:
-    """Whether a source is right under a label set; None where the void rule excludes the image."""
+    """Whether a source is right under a label set; None where the void rule excludes the image.
+
+    Args:
+        answer: its class ids.
+        valid: whether it says anything.
+        truth: class ids of the label set; none for a void image.
+        pairs: equivalent classes.
+        void: the rule of the label set.
+    """
     if not truth:
         return None if void == "exclude" else void == "correct"
     return valid and bool(answer) and matches(answer, truth, pairs)
@@ -109,7 +117,7 @@ Number = dict[str, Any]
 
 
 def share(measure: str, hits: int, n: int, source: str = "") -> Number:
-    """A share in percent, with Wilson's interval; no value where there is no case."""
+    """A share of ``hits`` in ``n`` in percent, with Wilson's interval; no value where n is 0."""
     row: Number = {"measure": measure, "source": source, "unit": "percent", "count": hits, "n": n}
     if n:
         low, high = wilson(hits, n)
@@ -123,7 +131,14 @@ def count(measure: str, hits: int, n: int) -> Number:
 
 
 def numbers(judged: Sequence[Judged], helper: str, pairs: Pairs, rules: Rules) -> Iterator[Number]:
-    """Every number about some cases: what became of them, of the helper, of each source."""
+    """Every number about some cases: what became of them, of the helper, of each source.
+
+    Args:
+        judged: the cases.
+        helper: the model whose help is measured; '' for none.
+        pairs: equivalent classes.
+        rules: of the labels under revision.
+    """
     done = [one for one in judged if one.decided]
     yield count("cases", len(judged), len(judged))
     yield count("disputed", sum(one.decision is None for one in judged), len(judged))
@@ -255,7 +270,19 @@ def tally(
     rules: Rules,
     pairs: Pairs,
 ) -> list[dict[str, Any]]:
-    """All rows of the tally, in a fixed order."""
+    """All rows of the tally, in a fixed order.
+
+    Args:
+        decisions: each about one of the cases.
+        cases: what was shown.
+        sealed: the key by case.
+        spec: the entry of the annotation.
+        rules: of the labels under revision.
+        pairs: their equivalent classes.
+
+    Raises:
+        LabelwiseError: somebody decided who is not among annotators or adjudicators.
+    """
     helper = spec.get("helper", "")
     known = {**spec.get("annotators", {}), **spec.get("adjudicators", {})}
     asked = {d.annotator for d in decisions if d.role == "annotator"}
