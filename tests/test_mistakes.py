@@ -201,7 +201,9 @@ MISTAKES = {
     # the command line
     "an image that was not asked about": (
         {}, ("labelwise.show", "nothing", "--run", "demo/oracle/open/b1", "--mapper", "exact",
-             "--labels", "multi"), ["results/requests/demo/open/b1.jsonl: no such file"]),
+             "--labels", "multi"),
+        ["results/predictions/demo/oracle/open/b1/exact.csv: no such file",
+         "snakemake --cores 2 results/predictions/demo/oracle/open/b1/exact.csv"]),
     "a run with too few names": (
         {}, ("labelwise.show", "taj-mahal", "--run", "demo/open", "--mapper", "exact", "--labels",
              "multi"), ["--run demo/open: must be IMAGES/MODEL/PROTOCOL/BATCHING"]),

@@ -13,6 +13,9 @@ RULES = frozenset(
     for path in (ROOT / "workflow/rules").glob("*.smk")
     for rule in re.findall(r"^(?:use rule \w+ as|rule) (\w+)", path.read_text(), re.M)
 )
+MADE = {".git", ".venv", ".snakemake", "results", "__pycache__", ".hypothesis"}
+MADE |= {".mypy_cache", ".pytest_cache", ".ruff_cache"}
+"""Folders that are not of the repository itself."""
 
 
 class Study:
@@ -55,16 +58,20 @@ class Study:
         file.write_text(text.replace(old, new, 1))
 
 
+def files() -> list[str]:
+    """The repository's own files, tracked or new; where git does not know, all but made ones."""
+    command = ["git", "ls-files", "-co", "--exclude-standard"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return done.stdout.splitlines()
+    found = (path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file())
+    own = (path for path in found if not any(part in MADE for part in path.parts))
+    return [path.as_posix() for path in own]
+
+
 def copy(target: Path) -> Study:
     """The tracked and new files of the repository, with the study of controls as its config."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
-    for name in listed:
+    for name in files():
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)

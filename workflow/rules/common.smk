@@ -26,6 +26,14 @@ from labelwise.sources import code
 
 CONFIGS = list(map(str, workflow.overwrite_configfiles)) or ["config/config.yaml"]
 
+settings = workflow.config_settings
+if workflow.is_main_process and settings.configfiles and not settings.replace_workflow_config:
+    print(
+        f"{', '.join(CONFIGS)}: added to config/config.yaml, which is run as well;"
+        " --replace-workflow-config runs it alone",
+        file=sys.stderr,
+    )
+
 try:
     for name in CONFIGS:
         check_keys(name)

@@ -16,6 +16,8 @@ PROVIDER = "https://api.openai.com/v1"
 CONCURRENCY = 64
 ATTEMPT_TIMEOUT = 120.0
 TOTAL_TIMEOUT = 900.0
+LEAST_PRICE = 0.001
+"""USD per million tokens below which a price is taken for that of one token."""
 
 
 def base_url(spec: Mapping[str, Any]) -> str:
@@ -48,7 +50,7 @@ def check(spec: Mapping[str, Any], where: str) -> None:
 
     Raises:
         LabelwiseError: an alias instead of a dated snapshot at the provider; a password in the URL;
-            a paid model without price or without ``max_cost_usd``.
+            a paid model without ``max_cost_usd`` or without price, or a price of single tokens.
     """
     url = base_url(spec)
     if url.startswith("$"):
@@ -76,6 +78,11 @@ def check(spec: Mapping[str, Any], where: str) -> None:
             raise LabelwiseError(
                 f"{where}: {key} is missing: {parts.hostname} is paid, so give {why};"
                 " `python -m labelwise.cost` estimates it"
+            )
+    for key, usd in spec.get("price", {}).items():
+        if key != "date" and 0 < usd < LEAST_PRICE:
+            raise LabelwiseError(
+                f"{where}: price: {key}: {usd} looks like USD a token; give USD per million tokens"
             )
 
 

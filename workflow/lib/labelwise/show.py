@@ -45,10 +45,14 @@ def screen(
         if name not in known[kind]:
             raise LabelwiseError(f"{kind}: {name!r} is none of {', '.join(known[kind])}")
     results = Path("results")
+    predicted = results / "predictions" / run / f"{mapper}.csv"
+    if not predicted.is_file():
+        raise LabelwiseError(
+            f"{predicted}: no such file; make it with `snakemake --cores 2 {predicted}`"
+        )
     header, asked = prompts.read(results / "requests" / images / protocol / f"{batching}.jsonl")
     names = Names(classnames.read(results / "classes" / f"{header['classes']}.csv"))
     said = {r["request"]: r for r in records.read_responses(results / f"responses/{run}.jsonl")}
-    predicted = results / "predictions" / run / f"{mapper}.csv"
     rows = {
         int(row["repeat"]): row
         for row in records.read_csv(predicted, records.PREDICTIONS)
