@@ -1,8 +1,10 @@
 """One file is the truth about versions, which others repeat; links in the pages lead somewhere."""
 
+import csv
 import re
 import subprocess
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import labelwise
@@ -74,6 +76,25 @@ def test_local_links_lead_somewhere(page):
 
 TOLD = [*PAGES, *(ROOT / "workflow").rglob("*.py"), *(ROOT / "workflow/rules").glob("*.smk")]
 TOLD += [ROOT / "config/README.md", ROOT / "Snakefile", *(ROOT / "workflow/reported").glob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tests_that_pages_name_are_there(page):
+    for file in re.findall(r"\btests/[a-z_/]+\.py", page.read_text()):
+        assert (ROOT / file).is_file(), file
+
+
+def test_the_table_of_licences_names_all_photographs_and_weights():
+    table = (ROOT / "docs/licences.md").read_text()
+    assert f"| {len(LOCK)} packages |" in table
+    photos = csv.DictReader((ROOT / "data/demo/photos.csv").read_text().splitlines())
+    counts = Counter(row["licence"] for row in photos if row["file"].startswith("photos/"))
+    assert f"| {sum(counts.values())} photographs |" in table
+    for licence, count in counts.items():
+        assert re.search(rf"{licence} {count}\b", table, re.I), licence
+    for name, entry in yaml.safe_load((ROOT / "config/weights.lock.yaml").read_text()).items():
+        (row,) = [line for line in table.splitlines() if f"`{name}`" in line]
+        assert re.match(r"[\w.-]+", entry["licence"])[0] in row, name
 
 
 def test_modules_that_texts_name_are_there():
