@@ -247,17 +247,17 @@ class Judged(NamedTuple):
     members: dict[str, np.ndarray]
     left_out: dict[str, int]
 
-    def summary(self, level: float = LEVEL) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Accuracy, intervals and outcomes of every category; all rates in percent.
 
-        Intervals: Wilson for one run, Student t over repeats. The gain over the original labels is
-        paired: Newcombe's interval for one run, Student t over the gains of the repeats.
+        95 % intervals: Wilson for one run, Student t over repeats. The gain over the original
+        labels is paired: Newcombe's interval for one run, Student t over the gains of the repeats.
         """
         return {
             "repeats": len(self.right),
-            "level": level,
+            "level": LEVEL,
             "interval": "wilson" if len(self.right) == 1 else "student-t",
-            "categories": {name: self._category(m, level) for name, m in self.members.items()},
+            "categories": {name: self._category(m) for name, m in self.members.items()},
             "recall": self.recall(),
             "left_out": self.left_out,
         }
@@ -270,7 +270,7 @@ class Judged(NamedTuple):
         mean = right / len(self.right)
         return {str(c): [int(counts[c]), _number(mean[c])] for c in np.flatnonzero(counts)}
 
-    def _category(self, member: np.ndarray, level: float) -> dict[str, Any]:
+    def _category(self, member: np.ndarray) -> dict[str, Any]:
         n = int(member.sum())
         right, outcomes = self.right[:, member], self.outcomes[:, member]
         repeats = len(right)
@@ -281,24 +281,24 @@ class Judged(NamedTuple):
             "n": n,
             "correct": _number(right.sum() / repeats),
             "accuracy": _percent(right.sum() / repeats, n),
-            **_ends("", _interval(right, level)),
+            **_ends("", _interval(right)),
         }
         if self.original is not None:
             first, void = self.original[:, member], self.void[member]
             difference = right.astype(int) - first
             row |= {
                 "original": _percent(first.sum() / repeats, n),
-                **_ends("original_", _interval(first, level)),
+                **_ends("original_", _interval(first)),
                 "both": _percent((right & first).sum() / repeats, n),
-                **_ends("both_", _interval(right & first, level)),
+                **_ends("both_", _interval(right & first)),
                 "gain": _percent(difference.sum() / repeats, n),
-                **_ends("gain_", _gain_interval(right, first, level)),
+                **_ends("gain_", _gain_interval(right, first)),
                 "gain_void": _percent(difference[:, void].sum() / repeats, n),
             }
         return row | {
             "outcomes": {o: _number(codes[i]) for i, o in enumerate(OUTCOMES) if codes[i]},
             "oop": _percent(oop.sum() / repeats, n),
-            **_ends("oop_", _interval(oop, level)),
+            **_ends("oop_", _interval(oop)),
             "mapped_right": _number(mapped.sum() / repeats),
         }
 
@@ -317,24 +317,22 @@ def _ends(prefix: str, interval: tuple[float, float] | None) -> dict[str, float 
     return {f"{prefix}low": low, f"{prefix}high": high}
 
 
-def _interval(right: np.ndarray, level: float) -> tuple[float, float] | None:
+def _interval(right: np.ndarray) -> tuple[float, float] | None:
     if right.shape[1] == 0:
         return None
     if len(right) == 1:
-        return wilson(int(right.sum()), right.shape[1], level)
-    return student(right.mean(axis=1), level)
+        return wilson(int(right.sum()), right.shape[1])
+    return student(right.mean(axis=1))
 
 
-def _gain_interval(
-    right: np.ndarray, first: np.ndarray, level: float
-) -> tuple[float, float] | None:
+def _gain_interval(right: np.ndarray, first: np.ndarray) -> tuple[float, float] | None:
     if right.shape[1] == 0:
         return None
     if len(right) == 1:
         both, only_right = int((right & first).sum()), int((right & ~first).sum())
         only_first, neither = int((~right & first).sum()), int((~right & ~first).sum())
-        return newcombe(both, only_right, only_first, neither, level)
-    return student(right.mean(axis=1) - first.mean(axis=1), level)
+        return newcombe(both, only_right, only_first, neither)
+    return student(right.mean(axis=1) - first.mean(axis=1))
 
 
 if __name__ == "__main__":

@@ -161,9 +161,9 @@ def _resample(
         return np.concatenate(list(pool.map(block, range(0, replicates, step))))
 
 
-def percentile(replicates: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile interval of bootstrap replicates, along the first axis."""
-    low, high = np.quantile(replicates, [0.5 - level / 2, 0.5 + level / 2], axis=0)
+def percentile(replicates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """95 % percentile interval of bootstrap replicates, along the first axis."""
+    low, high = np.quantile(replicates, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
     return low, high
 
 

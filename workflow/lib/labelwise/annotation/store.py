@@ -44,6 +44,9 @@ CREATE TABLE IF NOT EXISTS current (
 MOST = 256
 """Most decisions of one transaction."""
 
+PACE = 20
+"""Decisions that an annotator's pace is taken from, the last ones."""
+
 
 class Store:
     """The decisions of one annotation. Safe to use from many threads, and by two servers at once.
@@ -201,12 +204,12 @@ class Store:
         )
         return self._decision(rows[0][0]) if rows else None
 
-    def pace(self, annotator: str, role: str, last: int = 20) -> float | None:
+    def pace(self, annotator: str, role: str) -> float | None:
         """Median seconds of an annotator's last decisions; None before the first."""
         rows = self._read(
             "SELECT json_extract(decision, '$.seconds') FROM current JOIN events USING (event)"
             " WHERE current.annotator=? AND current.role=? ORDER BY event DESC LIMIT ?",
-            (annotator, role, last),
+            (annotator, role, PACE),
         )
         found = sorted(seconds for (seconds,) in rows)
         return found[len(found) // 2] if found else None

@@ -23,6 +23,8 @@ from labelwise.rules import Rules, read_pairs
 from labelwise.scoring import Key
 
 CLASSES = 1000
+REPEATS = 5
+"""How often each filter is timed; the median counts."""
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 FILTERS = (
@@ -82,7 +84,7 @@ def invent(n_images: int, n_models: int) -> Page:
     return page
 
 
-def browse(path: Path, repeats: int = 5) -> dict[str, Any]:
+def browse(path: Path) -> dict[str, Any]:
     """Seconds until a page is ready, and the median milliseconds of each of ``FILTERS``."""
     try:
         from playwright.sync_api import sync_playwright
@@ -100,7 +102,7 @@ def browse(path: Path, repeats: int = 5) -> dict[str, Any]:
         found["heap_mb"] = heap / 1e6
         for name, value in FILTERS:
             times = []
-            for _ in range(repeats):
+            for _ in range(REPEATS):
                 times.append(
                     page.evaluate(
                         "([name, value]) => { form.reset(); form.elements[name].value = value;"
