@@ -9,6 +9,7 @@ of these is in ``OTHERS``, with the reason why it is not run here, or the test f
 """
 
 import argparse
+import io
 import re
 import runpy
 import shlex
@@ -206,6 +207,31 @@ def test_what_python_is_told_runs(command, built, monkeypatch, capsys):
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as ended:
         assert not ended.code, capsys.readouterr().err
+
+
+PIPED = [words for page in PAGES for words in lines(code(page.read_text())) if "|" in words]
+
+
+@pytest.mark.parametrize("words", PIPED, ids=shown)
+def test_what_is_piped_runs(words, built, monkeypatch, capsys):
+    at = words.index("|")
+    (echo, *said), (_, _, module, *arguments) = words[:at], words[at + 1 :]
+    assert echo == "echo"
+    monkeypatch.chdir(built.root)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(" ".join(said) + "\n"))
+    monkeypatch.setattr(sys, "argv", [module, *arguments])
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    assert capsys.readouterr().out
+
+
+def test_readme_says_how_many_jobs_the_study_is():
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-nF", "--nolock", "--quiet", "rules"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    planned = int(re.search(r"^total +(\d+)", done.stdout + done.stderr, re.M)[1])
+    said = int(re.search(r"about (\d+) jobs", (ROOT / "README.md").read_text())[1])
+    assert abs(said - planned) <= planned / 20, planned
 
 
 @pytest.mark.parametrize("command", [c for c in starting("labelwise") if len(c) > 2], ids=shown)
