@@ -146,7 +146,7 @@ def test_what_the_journal_knows_is_not_counted(tmp_path, monkeypatch):
     header |= {"schema": None, "max_tokens": 5, "stop": [], "answer": "name", "format": "json"}
     header["images_per_prompt"] = 1
     asked = [{"request": n, "repeat": 0, "images": [i]} for n, i in enumerate("ab")]
-    records.write_jsonl(cost.requests_file(run), [header, *asked])
+    records.write_jsonl(run.requests, [header, *asked])
     before = cost.estimate(run, spec)
     sent = {key: value for key, value in spec.items() if key != "kind"}
     key = cost.infer.keys(sent, header, asked, {"a": "a", "b": "b"})[0]
