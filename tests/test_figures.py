@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import analysis_rows
 import make_experiment
 import matplotlib
 import matplotlib.pyplot as plt
@@ -14,8 +15,8 @@ import numpy as np
 import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
+from labelwise import calibration, chapters, sources, thumbnails
 from labelwise import judged as answers
-from labelwise import sources, thumbnails
 from labelwise.errors import LabelwiseError
 from labelwise.figures import (
     agreement,
@@ -26,7 +27,8 @@ from labelwise.figures import (
     reliability,
     style,
 )
-from labelwise.records import write_csv
+from labelwise.noise import MARK
+from labelwise.records import read_csv, write_csv
 from labelwise.selection import corrected, load
 from labelwise.shown import JUDGED
 from make_experiment import DATA
@@ -48,6 +50,15 @@ WIDTHS = {
     "positions": style.PAGE,
     "reliability": style.PAGE,
 }
+ANALYSES = {
+    "ranks": style.COLUMN,
+    "numerics": style.COLUMN,
+    "sensitivity": style.PAGE,
+    "decisions": style.COLUMN,
+    "calibration": style.PAGE,
+    "selective": style.COLUMN,
+}
+"""Figures of analyses, and their widths."""
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 CLASSIFIERS = DATA / "experiment_classifiers.csv"
 
@@ -91,13 +102,30 @@ def module(name):
     return importlib.import_module(f"labelwise.figures.{name}")
 
 
-def tables(name, judged):
-    """What a figure is read from here, and how it is read."""
-    if name not in JUDGED:
-        return MAIN, load
-    return judged, getattr(
-        module(name), "read", lambda path: answers.read(path, module(name).COLUMNS)
-    )
+@pytest.fixture(scope="session")
+def drawn_from(judged, tmp_path_factory):
+    """What a figure is drawn from here: files, and how they are read."""
+    analyses = analysis_rows.write(tmp_path_factory.mktemp("analyses"))
+    calibrated = judged.with_name("calibration.csv")
+    columns = (*calibration.HEAD, "image", "category", "class", "score", "right")
+    rows = calibration.rows(answers.read(judged, columns))
+    write_csv(calibrated, calibration.COLUMNS, rows)
+    marked = analyses["numerics"]
+
+    def found(name, noise=True):
+        own = module(name)
+        files = [marked] if noise and name in ("batch_size", "positions", "sensitivity") else []
+        if name in ("calibration", "selective"):
+            return [calibrated], calibration.read
+        if name == "decisions":
+            return [analyses[name]], own.load
+        if name in analyses:
+            return [analyses[name], *files], getattr(own, "read", read_csv)
+        if name in JUDGED:
+            return [judged, *files], getattr(own, "read", lambda p: answers.read(p, own.COLUMNS))
+        return [MAIN, *files], getattr(own, "read", load)
+
+    return found
 
 
 def linear(colour):
@@ -111,12 +139,12 @@ def lightness(colour, vision="normal"):
     return 116 * np.cbrt(y) - 16 if y > 0.008856 else 903.3 * y
 
 
-@pytest.mark.parametrize("name", WIDTHS)
-def test_same_bytes_every_time(name, judged, tmp_path):
-    table, read = tables(name, judged)
+@pytest.mark.parametrize("name", WIDTHS | ANALYSES)
+def test_same_bytes_every_time(name, drawn_from, tmp_path):
+    files, read = drawn_from(name)
     paths = [[tmp_path / f"{i}.{suffix}" for suffix in style.FORMATS] for i in range(2)]
     for outs in paths:
-        style.draw(module(name).build, [table], outs, read)
+        style.draw(module(name).build, files, outs, read)
     for one, two in zip(*paths, strict=True):
         content = one.read_bytes()
         assert content == two.read_bytes()
@@ -134,11 +162,11 @@ def test_same_bytes_in_another_process(tmp_path):
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(("name", "width"), WIDTHS.items())
-def test_width_and_labels_that_neither_overlap_nor_leave_the_page(name, width, judged):
-    table, read = tables(name, judged)
+@pytest.mark.parametrize(("name", "width"), (WIDTHS | ANALYSES).items())
+def test_width_and_labels_that_neither_overlap_nor_leave_the_page(name, width, drawn_from):
+    files, read = drawn_from(name)
     with plt.rc_context(style.SETTINGS):
-        figure = module(name).build(read(table))
+        figure = module(name).build(read(*files))
         figure.canvas.draw()
         assert figure.get_figwidth() == width
         page = figure.bbox
@@ -238,20 +266,35 @@ def test_shares_sum_to_the_whole():
 def test_what_was_not_run_is_said(tmp_path):
     with plt.rc_context(style.SETTINGS):
         for name in sorted(WIDTHS.keys() - JUDGED - {"label_gain"}):
-            figure = module(name).build(load(CLASSIFIERS))
+            figure = module(name).build(getattr(module(name), "read", load)(CLASSIFIERS))
             assert "Not run: experiment classifiers" in figure.texts[0].get_text()
             plt.close(figure)
 
 
 @pytest.mark.parametrize("name", JUDGED)
-def test_what_was_not_judged_is_said(name, judged, tmp_path):
+def test_what_was_not_judged_is_said(name, judged, drawn_from, tmp_path):
     empty = tmp_path / "empty.csv"
     empty.write_text(judged.read_text().split("\n")[0] + "\n")
     with plt.rc_context(style.SETTINGS):
-        read = tables(name, judged)[1]
+        read = drawn_from(name)[1]
         figure = module(name).build(read(empty))
         assert "Not run: the experiment\nhas no" in figure.texts[0].get_text()
         plt.close(figure)
+
+
+def test_differences_within_the_noise_are_marked(drawn_from):
+    marks = {}
+    for name in ("batch_size", "positions"):
+        for noise in (True, False):
+            files, read = drawn_from(name, noise)
+            with plt.rc_context(style.SETTINGS):
+                figure = module(name).build(read(*files))
+                texts = [text.get_text() for text in figure.findobj(Text)]
+                plt.close(figure)
+            marks[name, noise] = texts.count(MARK)
+            assert (style.noise_handle()[1] in texts) is noise
+    assert not marks["batch_size", False] and not marks["positions", False]
+    assert marks["batch_size", True] > 0 and marks["positions", True] > 0
 
 
 def test_agreement_is_that_of_the_library(judged):
@@ -320,12 +363,15 @@ def test_gallery_shows_pictures_with_author_and_licence(judged, tmp_path):
         plt.close(figure)
     shown = sum(bool(axes.images) for axes in figure.axes)
     assert shown == sum(text == r"\$A, CC0-1.0" for text in texts) > 4
+    assert {"S+", "S−", "M+", "M−", "N"} <= {axes.get_title() for axes in figure.axes}
 
 
-@pytest.mark.parametrize("name", ["study", "figure", "table", "runs", "provenance"])
+@pytest.mark.parametrize(
+    "name", ["study", "figure", "table", "runs", "provenance", "findings", "browser"]
+)
 def test_captions_of_the_report_are_valid(name):
     source = (Path(__file__).parents[1] / f"workflow/report/{name}.rst").read_text()
-    known = {*WIDTHS, "main", "batches", "later"}
+    known = {"later", *(name for names in chapters.HOLDS.values() for name in names)}
     config = {"figures": {"encoders": {"experiment": "main"}}, "models": {"knn": {}}}
     for item in known:
         wildcards = SimpleNamespace(figure=item, table=item)
@@ -336,3 +382,20 @@ def test_captions_of_the_report_are_valid(name):
         )
         settings = {"report_level": 2, "halt_level": 2}
         assert publish_parts(text, writer="html", settings_overrides=settings)["body"].strip()
+        assert (
+            name not in ("figure", "table")
+            or item == "later"
+            or "?" in text
+            or (importlib.util.find_spec(f"labelwise.{name}s.{item}") is None)
+        ), f"no question in the caption of {name} {item}"
+
+
+def test_every_figure_and_table_has_a_chapter():
+    lib = Path(chapters.__file__).parent
+    for kind in ("figures", "tables"):
+        for path in (lib / kind).glob("*.py"):
+            text = path.read_text()
+            if "def build" in text:
+                assert chapters.of(path.stem) != "Other", path
+    names = [name for names in chapters.HOLDS.values() for name in names]
+    assert len(names) == len(set(names))

@@ -215,17 +215,26 @@ def test_the_page_says_no_more_than_answers(small, tmp_path):
     small.gather()
     out = tmp_path / "findings.md"
     command = [str(tmp_path / "results/experiments/small.csv"), "--plan", json.dumps(PLAN)]
-    findings.main([*command, "--out", str(out)])
-    first = out.read_bytes()
-    findings.main([*command, "--out", str(out)])
-    assert out.read_bytes() == first
-    text = first.decode()
+    html = tmp_path / "findings.html"
+    command += ["--out", str(out), "--html", str(html)]
+    findings.main(command)
+    first = out.read_bytes(), html.read_bytes()
+    findings.main(command)
+    assert (out.read_bytes(), html.read_bytes()) == first
+    text, shown = (content.decode() for content in first)
+    assert "<b>" not in shown and "&lt;b&gt;|m*" in shown and "**" not in shown
+    assert shown.count("<h2>") == 1 + len(CLAIMS)
     assert "<b>" not in text and r"&lt;b&gt;\|m\*" in text
-    assert text.count("\n## ") == len(CLAIMS) == text.count('<a id="')
+    assert text.count("\n## ") - 1 == len(CLAIMS) == text.count('<a id="')
     headings = [line for line in text.splitlines() if line.startswith("## ")]
-    assert all(line.endswith("?") for line in headings)
+    assert headings[0] == "## At a glance"
+    assert all(line.endswith("?") for line in headings[1:])
     holds = text.count("**Holds**: images") + text.count("**Does not hold")
     assert holds + text.count("**Not tested**: ") - 2 == len(CLAIMS)  # the head has the words, too
+
+
+def told(answered, noise=None):
+    return findings.markdown(findings.lead(answered, noise), findings.sections(answered, noise))
 
 
 def test_every_claim_is_a_question_of_its_own():
@@ -237,7 +246,7 @@ def test_every_claim_is_a_question_of_its_own():
 def test_p_values_are_adjusted_over_the_page():
     claim = SimpleNamespace(question="Is it so?", about="Table 1", test=None)
     effects = [Effect("a", 1.0, 0.5, 1.5, 20, p) for p in (0.01, 0.04, None)]
-    text = findings.page([findings.Answer(claim, "holds", where="w", effects=effects)])
+    text = told([findings.Answer(claim, "holds", where="w", effects=effects)])
     assert "| 0.020 |" in text and "| 0.040 |" in text
 
 
@@ -273,8 +282,8 @@ def test_a_difference_within_the_noise_is_marked():
         Effect("another model", -3.0, -9.0, 2.0, 24),
     ]
     answered = [findings.Answer(claim, "does not hold", where="images x", effects=effects)]
-    lines = findings.page(answered, {"m": 13.8}).split("\n")
+    lines = told(answered, {"m": 13.8}).split("\n")
     marked = [line for line in lines if line.startswith("|") and "−3.0 points ≈" in line]
     assert len(marked) == 1 and "asked otherwise |" in marked[0]
     assert any("13.8 points for m" in line for line in lines)
-    assert "No numerics panel was given" in findings.page(answered)
+    assert "No numerics panel was given" in told(answered)

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 from labelwise.errors import LabelwiseError
-from labelwise.records import write_csv
-from labelwise.selection import load, representative, usual_batching
-from labelwise.tables import files, style
+from labelwise.records import OUTCOMES, write_csv
+from labelwise.selection import AXES, COUNTED, load, representative, usual_batching
+from labelwise.tables import answers, files, style
 from labelwise.tables.html import to_html
 from labelwise.tables.latex import to_latex
 from make_experiment import COLUMNS, DATA, SIZES, SKILL, experiment, write
@@ -141,6 +141,40 @@ def test_best_and_ranks_leave_controls_out():
         assert bool(row["best"]) == (row["value"] == max(r["value"] for r in ranked))
         values = {r["value"] for r in ranked}
         assert row["rank"] == 1 + sum(value > row["value"] for value in values)
+
+
+@pytest.mark.parametrize("name", ["main", "protocols", "batches", "multiple_choice", "encoders"])
+def test_outcomes_of_the_answers_stand_beside_every_accuracy(name):
+    table = answers.beside(build(name))
+    runs = {run.key: run for run in load(MAIN)}
+    seen = 0
+    for row in files.tidy(table):
+        key = tuple(row[axis] for axis in AXES)
+        if row.get("measure") in answers.MEASURES:
+            own = [row[column] for column in COUNTED]
+            assert own == [runs[key].get(row["category"], column) for column in COUNTED]
+            assert sum(own) == pytest.approx(row["n"])
+            seen += 1
+        else:
+            assert not any(column in row for column in COUNTED)
+    assert seen
+    for panel in table.panels:
+        assert panel.columns[-1].label == "Answers"
+        for row in panel.rows:
+            if row.cells:
+                last, n = row.cells[-1], row.run.n("A")
+                told = [part.split(" ", 1) for part in [last.text, *last.small.split(", ")] if part]
+                assert sum(float(number) for number, _ in told) == pytest.approx(n, abs=0.2)
+                assert {what.replace(" ", "_") for _, what in told} <= set(OUTCOMES)
+    assert "what became of the answers" in table.text
+    html, tex = to_html(table), to_latex(table)
+    assert html.count('class="text"') == sum(bool(r.cells) for p in table.panels for r in p.rows)
+    assert html.count(' title="') >= seen / 2 and "Answers" in tex
+
+
+def test_tables_without_accuracies_are_left_alone():
+    for name in ("categories", "out_of_list", "mapped_answers"):
+        assert answers.beside(build(name)) == build(name)
 
 
 def test_noise_is_in_points_for_counts_too():

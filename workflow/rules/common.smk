@@ -14,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 LIB = Path(workflow.basedir) / "workflow" / "lib"
 sys.path.insert(0, str(LIB))
 
-from labelwise import analyses, restricted
+from labelwise import analyses, chapters, restricted
 from labelwise import shown as showing
 from labelwise import typeset as typesetting
 from labelwise.annotation.plan import Annotations
@@ -24,6 +24,7 @@ from labelwise.grid import Grid
 from labelwise.points import BATCHING, CLASSIFY, batch
 from labelwise.sources import code
 
+PAGES = "workflow/lib/labelwise/pages"
 CONFIGS = list(map(str, workflow.overwrite_configfiles)) or ["config/config.yaml"]
 
 settings = workflow.config_settings

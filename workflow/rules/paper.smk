@@ -52,8 +52,8 @@ rule draw_figure:
         svg=report(
             "results/figures/{figure}.svg",
             caption="../report/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
+            category=lambda w: chapters.of(w.figure),
+            labels=lambda w: chapters.label(w.figure, "figure"),
         ),
         png="results/figures/{figure}.png",
     log:
@@ -79,8 +79,8 @@ rule typeset_table:
         html=report(
             "results/tables/{table}.html",
             caption="../report/table.rst",
-            category="Tables",
-            labels={"table": "{table}"},
+            category=lambda w: chapters.of(w.table),
+            labels=lambda w: chapters.label(w.table, "table"),
         ),
     log:
         "results/logs/typeset_table/{table}.log",
@@ -107,8 +107,8 @@ rule compare_table:
         html=report(
             "results/tables/paper/{table}.html",
             caption="../report/table.rst",
-            category="Tables beside the paper",
-            labels={"table": "{table}"},
+            category=lambda w: chapters.of(w.table),
+            labels=lambda w: chapters.label(w.table, "table beside the paper"),
         ),
     log:
         "results/logs/compare_table/{table}.log",
@@ -135,9 +135,16 @@ rule state_findings:
         oop=GRID.oop,
         tallies=ANNOTATIONS.tallies,
         noise=showing.panels(GRID),
+        page=f"{PAGES}/page.html",
         code=code("findings"),
     output:
-        report("results/findings.md", caption="../report/findings.rst", category="Findings"),
+        md="results/findings.md",
+        html=report(
+            "results/findings.html",
+            caption="../report/findings.rst",
+            category=chapters.FINDINGS,
+            labels={"result": "the paper's claims, tested"},
+        ),
     log:
         "results/logs/state_findings.log",
     conda:
@@ -148,7 +155,8 @@ rule state_findings:
         more=options("oop", "tallies", "noise"),
     shell:
         "python -m labelwise.findings {input.experiments} {params.more}"
-        " --plan {params.plan:q} --names {params.names:q} --out {output} 2>&1 | tee {log} >&2"
+        " --plan {params.plan:q} --names {params.names:q} --out {output.md} --html {output.html}"
+        " 2>&1 | tee {log} >&2"
 
 
 rule leaderboard:

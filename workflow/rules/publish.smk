@@ -1,7 +1,5 @@
 """What goes with the tables and figures: runs, provenance, and every single answer."""
 
-PAGES = "workflow/lib/labelwise/pages"
-
 
 rule list_runs:
     """List every run of the study, with the outcomes of its answers beside its accuracy."""
@@ -15,8 +13,8 @@ rule list_runs:
         report(
             "results/runs.html",
             caption="../report/runs.rst",
-            category="What was run",
-            labels={"page": "runs and outcomes"},
+            category=chapters.RUN,
+            labels={"result": "runs and outcomes"},
         ),
     log:
         "results/logs/list_runs.log",
@@ -37,8 +35,8 @@ rule tell_provenance:
         report(
             "results/provenance.html",
             caption="../report/provenance.rst",
-            category="What was run",
-            labels={"page": "provenance"},
+            category=chapters.RUN,
+            labels={"result": "provenance"},
         ),
     log:
         "results/logs/tell_provenance.log",
@@ -58,7 +56,12 @@ rule browse:
         page=[f"{PAGES}/browser.{suffix}" for suffix in ("html", "css", "js")],
         code=code("browser"),
     output:
-        "results/browser.html",
+        report(
+            "results/browser.html",
+            caption="../report/browser.rst",
+            category=chapters.CASES,
+            labels={"result": "every answer of the study"},
+        ),
     log:
         "results/logs/browse.log",
     benchmark:

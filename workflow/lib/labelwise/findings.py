@@ -7,9 +7,9 @@ tested on the image set with most images that has what it needs.
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from labelwise import records, statistics
 from labelwise.annotation import counts
@@ -18,11 +18,11 @@ from labelwise.claims.base import CLAIMS, REPLICATES, Claim, Effect, Group, Lack
 from labelwise.errors import cli
 from labelwise.noise import MARK, Noise, caption, noisiest, within
 from labelwise.oop import KINDS
+from labelwise.pages import page
 from labelwise.selection import Run, by_run, differing, load
 from labelwise.verdicts import Judge
 
-HEAD = """# What holds in this study
-
+LEAD = """\
 Each claim of arXiv 2603.06578 that a study can test is a question here, put to this study's own
 answers. **Holds**: the 95 % interval of every number (of at least one, where the question asks for
 some model) lies wholly on the side that the question asks for. **Does not hold**: it does not;
@@ -38,8 +38,7 @@ it (as in the paper), and the best model of a group is chosen in the same way: b
 on these images. Models called composed join a classifier to a small language model; what holds for
 them need not hold for others.
 
-Of {total} questions, {holds} hold, {fails} do not, and {untested} were not tested.
-"""
+Of {total} questions, {holds} hold, {fails} do not, and {untested} were not tested."""
 
 
 PARTS = [module.__name__ for module in (labels, answers, choice, prompts, people)]
@@ -100,48 +99,69 @@ def answer(claim: Claim, found: Sequence[Group]) -> Answer:
     return Answer(claim, "not tested", reason="; ".join(reasons))
 
 
-def page(answered: Sequence[Answer], noise: Noise | None = None) -> str:
-    """The page, in Markdown; ``noise`` marks differences that numerics alone could make."""
+def lead(answered: Sequence[Answer], noise: Noise | None = None) -> str:
+    """What stands above the answers, in Markdown."""
     asked = {e.asked for a in answered for e in a.effects if e.asked}
-    totals = {v: sum(a.verdict == v for a in answered) for v in VERDICTS}
+    totals = {VERDICTS[v]: sum(a.verdict == v for a in answered) for v in VERDICTS}
+    told = caption(noise, asked)
+    return LEAD.format(replicates=f"{REPLICATES:,}", total=len(answered), noise=told, **totals)
+
+
+def sections(answered: Sequence[Answer], noise: Noise | None = None) -> list[dict[str, Any]]:
+    """All answers at a glance, and one section a claim, as ``pages.page`` takes them.
+
+    ``noise`` marks differences that numerics alone could make.
+    """
     p_values = [e.p for a in answered for e in a.effects if e.p is not None]
     adjusted = iter(statistics.holm(p_values))
-    lines = [
-        HEAD.format(
-            replicates=f"{REPLICATES:,}",
-            total=len(answered),
-            noise=caption(noise, asked),
-            **{VERDICTS[v]: n for v, n in totals.items()},
-        ),
-        "| | question | about | answer |",
-        "|---|---|---|---|",
-    ]
-    lines += [
-        f"| [{i}](#{i}) | {plain(a.claim.question)} | {plain(a.claim.about)} | {a.text} |"
-        for i, a in enumerate(answered, 1)
-    ]
-    for i, found in enumerate(answered, 1):
-        lines += ["", f'<a id="{i}"></a>', "", f"## {i}. {plain(found.claim.question)}", ""]
-        if not found.effects:
-            lines.append(f"**Not tested**: {plain(found.reason)}.")
-            continue
-        lines += [
-            f"**{found.text.capitalize()}**: {plain(found.where)}.",
-            "",
-            "| | value | 95 % interval | n | p |",
-            "|---|---:|---:|---:|---:|",
-        ]
-        for effect in found.effects:
-            p = "" if effect.p is None else _p(next(adjusted))
-            value = _value(effect)
-            if effect.asked and within(effect.value, effect.asked, noise or {}):
-                value += f" {MARK}"
-            lines.append(
-                f"| {plain(effect.what)} | {value} | {_range(effect)} | {effect.n} | {p} |"
-            )
+    rows = [[str(i), a.claim.question, a.claim.about, a.text] for i, a in enumerate(answered, 1)]
+    found: list[dict[str, Any]] = [{"title": "At a glance", "columns": GLANCE, "rows": rows}]
+    for i, one in enumerate(answered, 1):
+        said = f"{one.text.capitalize()}: {one.where or one.reason}."
+        section: dict[str, Any] = {"title": f"{i}. {one.claim.question}", "lines": [said]}
+        if one.effects:
+            section["columns"] = NUMBERS
+            section["rows"] = [_row(e, adjusted, noise or {}) for e in one.effects]
+        found.append(section)
+    return found
+
+
+def _row(effect: Effect, adjusted: Iterator[float], noise: Noise) -> list[str]:
+    p = "" if effect.p is None else _p(next(adjusted))
+    value = _value(effect)
+    if effect.asked and within(effect.value, effect.asked, noise):
+        value += f" {MARK}"
+    return [effect.what, value, _range(effect), str(effect.n), p]
+
+
+def markdown(head: str, found: Iterable[Mapping[str, Any]]) -> str:
+    """The page, in Markdown: every text of ours or of a model is printed as it is."""
+    lines = [f"# {TITLE}", "", head]
+    for section in found:
+        number = section["title"].partition(".")[0]
+        if number.isdigit():
+            lines += ["", f'<a id="{number}"></a>']
+        lines += ["", f"## {plain(section['title'])}", ""]
+        for line in section.get("lines", ()):
+            verdict, _, rest = line.partition(": ")
+            lines.append(f"**{verdict}**: {plain(rest)}")
+        if "rows" in section:
+            names, numbers = zip(*section["columns"], strict=True)
+            lines += ["", f"| {' | '.join(names)} |", f"|{'|'.join(map(_side, numbers))}|"]
+            for first, *rest in section["rows"]:
+                first = f"[{first}](#{first})" if first.isdigit() else plain(first)
+                lines.append(f"| {' | '.join([first, *map(plain, rest)])} |")
     return "\n".join(lines) + "\n"
 
 
+def _side(number: bool) -> str:
+    """What aligns a column of a Markdown table."""
+    return "---:" if number else "---"
+
+
+TITLE = "What holds in this study"
+GLANCE = (("", False), ("question", False), ("about", False), ("answer", False))
+NUMBERS = (("", False), *((name, True) for name in ("value", "95 % interval", "n", "p")))
 VERDICTS = {"holds": "holds", "does not hold": "fails", "not tested": "untested"}
 UNITS = {"points": " points", "percent": " %"}
 
@@ -192,7 +212,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--noise", nargs="*", type=Path, default=[], help="results/numerics files")
     parser.add_argument("--plan", type=json.loads, required=True, help="see verdicts.Judge, JSON")
     parser.add_argument("--names", type=json.loads, default={}, help="keys paper, as JSON")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="the page in Markdown")
+    parser.add_argument("--html", type=Path, help="the same page in HTML")
     args = parser.parse_args(argv)
     tallies = [counts.load(path) for path in args.tallies]
     runs = [run for path in args.experiments for run in load(path)]
@@ -202,7 +223,12 @@ def main(argv: list[str] | None = None) -> None:
         for path in args.noise
         for row in records.read_csv(path, ("model", "same_dtype", "high"))
     )
-    records.write_text(args.out, page([answer(claim, found) for claim in ordered()], noise))
+    answered = [answer(claim, found) for claim in ordered()]
+    head, told = lead(answered, noise), sections(answered, noise)
+    records.write_text(args.out, markdown(head, told))
+    if args.html:
+        said = [" ".join(part.split()) for part in head.replace("*", "").split("\n\n")]
+        records.write_text(args.html, page(TITLE, said, told))
 
 
 if __name__ == "__main__":

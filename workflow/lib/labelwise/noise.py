@@ -19,7 +19,9 @@ Noise = Mapping[str, float]
 
 
 def read(path: str | Path) -> dict[str, float]:
-    """The noise of each model of a ``results/numerics`` file."""
+    """The noise of each model of a ``results/numerics`` file; of none without a path."""
+    if not path:
+        return {}
     return noisiest(records.read_csv(path, ("model", "same_dtype", "high")))
 
 

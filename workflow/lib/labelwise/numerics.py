@@ -41,6 +41,7 @@ COLUMNS = (
     "texts",
     "accuracy",
     "difference",
+    *selection.COUNTED,
     "rules",
 )
 
@@ -129,6 +130,7 @@ def rows(
                 "texts": flips["texts"],
                 "accuracy": selection.accuracy(run),
                 "difference": selection.accuracy(run) - selection.accuracy(own),
+                **{column: run.get("A", column) for column in selection.COUNTED},
                 "rules": run.rules,
             }
         )

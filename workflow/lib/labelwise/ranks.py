@@ -47,6 +47,7 @@ COLUMNS = (
     "low",
     "high",
     "n",
+    *selection.COUNTED,
     "rules",
 )
 REPLICATES = 10_000
@@ -228,7 +229,7 @@ def rows(runs: Sequence[selection.Run], study: Study) -> list[dict[str, Any]]:
                 "labels": name,
             }
             head |= {"n": len(judged[0].images), "rules": rules[name]}
-            for run, numbers in zip(models, found, strict=True):
+            for run, numbers, one in zip(models, found, judged, strict=True):
                 about = {"model": run.model, "model_name": run.name, "model_kind": run.model_kind}
                 about |= {"protocol": run.protocol, "mapper": run.mapper}
                 for measure, number in numbers.items():
@@ -236,7 +237,8 @@ def rows(runs: Sequence[selection.Run], study: Study) -> list[dict[str, Any]]:
                         continue
                     if name == original and measure == "gain_void":
                         continue
-                    made.append({**head, **about, "measure": measure, **number})
+                    counts = one.counts() if measure == "accuracy" else {}
+                    made.append({**head, **about, "measure": measure, **number, **counts})
             made += ceilings(study, name, images, head)
     for row in made:
         row["unit"] = UNITS[row["measure"]]

@@ -250,8 +250,9 @@ class Judged(NamedTuple):
     def summary(self) -> dict[str, Any]:
         """Accuracy, intervals and outcomes of every category; all rates in percent.
 
-        95 % intervals: Wilson for one run, Student t over repeats. The gain over the original
-        labels is paired: Newcombe's interval for one run, Student t over the gains of the repeats.
+        95 % intervals: Wilson for one run, Student t over repeats, cut at 0 and 100 %. The gain
+        over the original labels is paired: Newcombe's interval for one run, Student t over the gains
+        of the repeats.
         """
         return {
             "repeats": len(self.right),
@@ -261,6 +262,12 @@ class Judged(NamedTuple):
             "recall": self.recall(),
             "left_out": self.left_out,
         }
+
+    def counts(self, repeats: Sequence[int] | None = None) -> dict[str, int | float]:
+        """``n_ok`` and so on: answers by outcome over all images, mean over some or all repeats."""
+        chosen = self.outcomes if repeats is None else self.outcomes[list(repeats)]
+        codes = np.bincount(chosen.ravel(), minlength=len(OUTCOMES)) / len(chosen)
+        return {f"n_{outcome}": _number(codes[i]) for i, outcome in enumerate(OUTCOMES)}
 
     def recall(self) -> dict[str, list]:
         """Class -> [images with exactly that one label, mean number of them that are right]."""
@@ -322,7 +329,8 @@ def _interval(right: np.ndarray) -> tuple[float, float] | None:
         return None
     if len(right) == 1:
         return wilson(int(right.sum()), right.shape[1])
-    return student(right.mean(axis=1))
+    low, high = student(right.mean(axis=1))
+    return max(low, 0.0), min(high, 1.0)
 
 
 def _gain_interval(right: np.ndarray, first: np.ndarray) -> tuple[float, float] | None:

@@ -35,7 +35,10 @@ COUNTS = ("images_per_prompt", "repeats")
 AXES = ("images", "model", "protocol", "batching", "mapper", "labels")
 """What identifies a run."""
 
-MEASURES = ("n", *NUMBERS, *(f"n_{outcome}" for outcome in OUTCOMES))
+COUNTED = tuple(f"n_{outcome}" for outcome in OUTCOMES)
+"""How many answers had which outcome."""
+
+MEASURES = ("n", *NUMBERS, *COUNTED)
 MODEL_KINDS = {
     "mllm": "Multimodal LLMs",
     "composed": "Composed models",
@@ -121,13 +124,14 @@ class Run:
 
 
 def stand_in(row: Mapping[str, str]) -> Run:
-    """A run without numbers, where a table shows something else; texts that are not given are ''.
+    """The run that a row of an analysis is about; what it does not say is ''.
 
-    Args:
-        row: columns of ``TEXTS``, as an analysis has them; others are passed over.
+    Of numbers it has those that the row has: how many answers (``n``) had which outcome.
     """
     texts = {name: row.get(name) or "" for name in TEXTS}
-    return Run(**texts, images_per_prompt=1, repeats=1, categories={})
+    numbers = {c: _number(row.get(c) or "", f"an analysis: {c}") for c in ("n", *COUNTED)}
+    known = {"A": numbers} if row.get(COUNTED[0]) else {}
+    return Run(**texts, images_per_prompt=1, repeats=1, categories=known)
 
 
 def load(path: str | Path) -> list[Run]:

@@ -55,6 +55,7 @@ COLUMNS = (
     "low",
     "high",
     "n",
+    *selection.COUNTED,
     "rules",
 )
 
@@ -201,7 +202,9 @@ def analyse(run: selection.Run, study: Study) -> list[dict[str, Any]]:
             row |= {"range": max(spread) - min(spread), "flips": flips(said, design, row["factor"])}
         made.append({"row": "source", **row})
     for name in design:
-        made += [{"row": "level", "factor": name, **own} for own in levels(right, design, name)]
+        for own in levels(right, design, name):
+            asked = [i for i, level in enumerate(design[name]) if level == own["level"]]
+            made.append({"row": "level", "factor": name, **own, **judged.counts(asked)})
     head = {a: getattr(run, a) for a in COLUMNS if hasattr(run, a)}
     return [{**head, "model_name": run.name, "n": len(judged.images), **row} for row in made]
 

@@ -15,6 +15,7 @@ from labelwise.claims.base import (
     above,
     below,
     change,
+    changes,
     claim,
     effect,
     needed,
@@ -179,8 +180,7 @@ def mapping_where_wrong(group: Group) -> Finding:
 
 def _open_over_closed(group: Group) -> list[Effect]:
     pairs = needed(group.opened(), "model asked in closed and in open world")
-    images = Images(group, [run for pair in pairs for run in pair])
-    return [change(images, f"{free.name}, OW − CW", free, exact) for exact, free in pairs]
+    return changes(group, [(f"{free.name}, OW − CW", free, exact) for exact, free in pairs])
 
 
 @claim("Table 6", "Is open world better than closed world for some model?")
@@ -193,10 +193,8 @@ def open_wins_somewhere(group: Group) -> Finding:
 def closed_wins_somewhere(group: Group) -> Finding:
     """CW minus OW of each model."""
     pairs = needed(group.opened(), "model asked in closed and in open world")
-    images = Images(group, [run for pair in pairs for run in pair])
-    return some_above(
-        [change(images, f"{free.name}, CW − OW", exact, free) for exact, free in pairs]
-    )
+    said = [(f"{free.name}, CW − OW", exact, free) for exact, free in pairs]
+    return some_above(changes(group, said))
 
 
 def _leader(group: Group) -> tuple[tuple[Run, Run], list[tuple[Run, Run]]]:

@@ -280,6 +280,14 @@ def change(images: Images, what: str, new: Run, old: Run, under: str = "right") 
     return found._replace(asked=new.model if twice else "")
 
 
+def changes(
+    group: Group, pairs: Sequence[tuple[str, Run, Run]], under: str = "right"
+) -> list[Effect]:
+    """``change`` of each (what, new run, old run), on the images that all these runs answered."""
+    images = Images(group, [run for _, *pair in pairs for run in pair])
+    return [change(images, what, new, old, under) for what, new, old in pairs]
+
+
 def above(effects: Sequence[Effect], bound: float = 0.0) -> Finding:
     """Holds where every interval lies above the bound."""
     return Finding(

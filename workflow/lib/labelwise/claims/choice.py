@@ -7,7 +7,7 @@ from labelwise.claims.base import (
     Images,
     Term,
     above,
-    change,
+    changes,
     claim,
     effect,
     inside,
@@ -27,11 +27,8 @@ def _between(group: Group, easier: str, harder: str) -> list[Effect]:
         [(first[key], second[key]) for key in first if key in second],
         f"model asked with {easier} and with {harder} distractors",
     )
-    images = Images(group, [run for pair in both for run in pair])
-    return [
-        change(images, f"{_said(easy)}, {easier} − {harder}", easy, hard, "original")
-        for easy, hard in both
-    ]
+    pairs = [(f"{_said(easy)}, {easier} − {harder}", easy, hard) for easy, hard in both]
+    return changes(group, pairs, "original")
 
 
 @claim("Table 19", "Is every model right on more than 95 % with random distractors?")
@@ -82,15 +79,9 @@ def choice_easier(group: Group) -> Finding:
     """Confusions minus CW on the same images, under the original labels."""
     closed = {run.model: run for run in group.closed()}
     asked = [
-        (run, closed[model])
+        (f"{_said(run)}, MC − CW", run, closed[model])
         for (model, _), run in group.choice("confusions").items()
         if model in closed
     ]
     pairs = needed(asked, "model asked with confusions as distractors and in closed world")
-    images = Images(group, [run for pair in pairs for run in pair])
-    return above(
-        [
-            change(images, f"{_said(hard)}, MC − CW", hard, exact, "original")
-            for hard, exact in pairs
-        ]
-    )
+    return above(changes(group, pairs, "original"))

@@ -11,7 +11,7 @@ from labelwise.claims.base import (
     Images,
     Term,
     above,
-    change,
+    changes,
     claim,
     effect,
     inside,
@@ -31,16 +31,14 @@ def _sizes(group: Group) -> list[tuple[Run, Run]]:
 
 
 def _size_effects(group: Group, pairs: list[tuple[Run, Run]]) -> list[Effect]:
-    images = Images(group, [run for pair in pairs for run in pair])
-    return [
-        change(
-            images,
-            f"{many.name}, {many.images_per_prompt} − {few.images_per_prompt} images a prompt",
-            many,
-            few,
-        )
-        for many, few in pairs
-    ]
+    what = "{}, {} − {} images a prompt"
+    return changes(
+        group,
+        [
+            (what.format(many.name, many.images_per_prompt, few.images_per_prompt), many, few)
+            for many, few in pairs
+        ],
+    )
 
 
 @claim("Table 11", "Do several images in one prompt cost some model accuracy?")
@@ -81,7 +79,7 @@ def last_place_loses(group: Group) -> Finding:
 def same_class_inflates(group: Group) -> Finding:
     """Same class minus shuffled, as many images a prompt, under the original labels."""
     pairs = [
-        (grouped, mixed)
+        (f"{grouped.name}, same class − shuffled", grouped, mixed)
         for asked in group.batched()
         for grouped, mixed in itertools.product(asked, asked)
         if grouped.same_class
@@ -89,13 +87,7 @@ def same_class_inflates(group: Group) -> Finding:
         and grouped.images_per_prompt == mixed.images_per_prompt
     ]
     needed(pairs, "model asked in a shuffled and a same-class order")
-    images = Images(group, [run for pair in pairs for run in pair])
-    return above(
-        [
-            change(images, f"{grouped.name}, same class − shuffled", grouped, mixed, "original")
-            for grouped, mixed in pairs
-        ]
-    )
+    return above(changes(group, pairs, "original"))
 
 
 @claim("Table 14", "Is every model better when it answers with names than with numbers?")
@@ -105,12 +97,10 @@ def names_over_ids(group: Group) -> Finding:
     for own in group.prompted.values():
         asked = [run for run in usual_batching(own) if run.task == "CW"]
         named, numbered = ([run for run in asked if run.answer == form] for form in ("name", "id"))
-        pairs += [(named[0], numbered[0])] if named and numbered else []
+        if named and numbered:
+            pairs.append((f"{named[0].name}, names − ids", named[0], numbered[0]))
     needed(pairs, "model asked for names and for ids in closed world")
-    images = Images(group, [run for pair in pairs for run in pair])
-    return above(
-        [change(images, f"{name.name}, names − ids", name, number) for name, number in pairs]
-    )
+    return above(changes(group, pairs))
 
 
 def _open(group: Group) -> dict[str, list[Run]]:
@@ -125,19 +115,13 @@ def _open(group: Group) -> dict[str, list[Run]]:
 def templates_help(group: Group) -> Finding:
     """Templated minus plain."""
     pairs = [
-        (with_them, plain)
+        (f"{with_them.name}, {with_them.encoder}, with − without", with_them, plain)
         for runs in _open(group).values()
         for with_them, plain in itertools.product(runs, runs)
         if with_them.templated and not plain.templated and with_them.encoder == plain.encoder
     ]
     needed(pairs, "text encoder with and without templates in open world")
-    images = Images(group, [run for pair in pairs for run in pair])
-    return above(
-        [
-            change(images, f"{one.name}, {one.encoder}, with − without", one, plain)
-            for one, plain in pairs
-        ]
-    )
+    return above(changes(group, pairs))
 
 
 @claim("Table 18", "Does the text encoder with its templates move every model by over 5 points?")
@@ -145,13 +129,9 @@ def encoder_matters(group: Group) -> Finding:
     """Best minus worst encoder setting, open world."""
     several = [runs for runs in _open(group).values() if len(runs) > 1]
     needed(several, "model with two text encoders in open world")
-    images = Images(group, [run for runs in several for run in runs])
-    effects = []
-    for runs in several:
-        best, worst = max(runs, key=accuracy), min(runs, key=accuracy)
-        what = f"{best.name}, {best.mapper} − {worst.mapper}"
-        effects.append(change(images, what, best, worst))
-    return above(effects, 5)
+    pairs = [(max(runs, key=accuracy), min(runs, key=accuracy)) for runs in several]
+    said = [(f"{one.name}, {one.mapper} − {other.mapper}", one, other) for one, other in pairs]
+    return above(changes(group, said), 5)
 
 
 @claim("Table 17", "Asked again, does every model's mean accuracy stay within half a point?")

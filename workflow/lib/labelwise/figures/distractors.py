@@ -19,6 +19,9 @@ LOOKS = (
 )
 """Colour and marker of each model, in turn; controls are grey crosses."""
 
+WILSON, STUDENT = 0.9, 2.2
+"""Widths of intervals for the images of one run, and over repeats."""
+
 MEASURES = {"original": "original labels", "accuracy": "corrected labels"}
 
 
@@ -50,13 +53,24 @@ def build(runs: list[Run]) -> Figure:
         line[1].set_yticks(range(len(rows[key])), [])
     for axis in axes[-1]:
         axis.set_xlabel("accuracy (%)")
-    names = {run.model: run.name for shown in panels.values() for run in shown}
+    every = [run for shown in panels.values() for run in shown]
+    names = {run.model: run.name for run in every}
+    intervals = [
+        (text, width)
+        for text, width, once in (
+            ("Student's t over repeats", STUDENT, False),
+            ("Wilson's for the images of one run", WILSON, True),
+        )
+        if any((run.repeats == 1) is once for run in every)
+    ]
+    handles = [
+        Line2D([], [], color=ink, marker=mark, linestyle="")
+        for ink, mark in (looks[model] for model in names)
+    ]
+    handles += [Line2D([], [], color="black", linewidth=width) for _, width in intervals]
     figure.legend(
-        [
-            Line2D([], [], color=ink, marker=mark, linestyle="")
-            for ink, mark in (looks[model] for model in names)
-        ],
-        [style.short(name, 30) for name in names.values()],
+        handles,
+        [*(style.short(name, 30) for name in names.values()), *(text for text, _ in intervals)],
         loc="outside lower center",
         ncols=4,
     )
@@ -103,7 +117,8 @@ def _panel(axis: Axes, shown: list[Run], rows: list[str], measure: str, looks: d
         y = rows.index(scheme(run)) + 0.6 * ((place + 0.5) / len(looks) - 0.5)
         ink, mark = looks[run.model]
         if low is not None and high is not None:
-            axis.plot([low, high], [y, y], color=ink, linewidth=0.9)
+            width = STUDENT if run.repeats > 1 else WILSON
+            axis.plot([low, high], [y, y], color=ink, linewidth=width, solid_capstyle="butt")
         axis.plot(value, y, mark, color=ink, markersize=4)
     axis.grid(axis="x")
     axis.tick_params(axis="y", length=0)

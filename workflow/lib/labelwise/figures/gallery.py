@@ -60,12 +60,11 @@ def build(data: "tuple[DataFrame, Photos]") -> Figure:
         figsize=(style.PAGE, 0.45 + len(ROWS) * style.PAGE / len(categories) * BOTTOM),
         squeeze=False,
     )
+    for axis, category in zip(axes[0], categories, strict=True):
+        axis.set_title(style.minus(category), fontsize=8)
     for line, group, what in zip(axes, (cases[right], cases[~right]), ROWS, strict=True):
         for axis, category in zip(line, categories, strict=True):
-            found = group[group.category == category]
-            if line is axes[0]:
-                axis.set_title(style.minus(category), fontsize=8)
-            _case(axis, found, photos)
+            _case(axis, group[group.category == category], photos)
         line[0].set_ylabel(f"{what} ({len(group)})")
     one = cases.iloc[0]
     figure.suptitle(

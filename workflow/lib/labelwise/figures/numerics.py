@@ -6,7 +6,12 @@ from matplotlib.lines import Line2D
 
 from labelwise.figures import style
 from labelwise.noise import noisiest
-from labelwise.tables.numerics import read
+from labelwise.records import read_csv
+
+COLUMNS = (
+    *("model", "model_name", "images", "protocol", "labels", "setting", "same_dtype"),
+    *("rate", "low", "high", "n"),
+)
 
 
 def build(rows: list[dict[str, str]]) -> Figure:
@@ -58,4 +63,4 @@ def build(rows: list[dict[str, str]]) -> Figure:
 
 
 if __name__ == "__main__":
-    style.command(build, read, "results/numerics/*.csv")
+    style.command(build, lambda path: read_csv(path, COLUMNS), "results/numerics/*.csv")

@@ -8,6 +8,8 @@ from matplotlib.lines import Line2D
 
 from labelwise import judged
 from labelwise.figures import style
+from labelwise.noise import MARK, Noise, within
+from labelwise.noise import read as read_noise
 from labelwise.statistics import wilson
 
 if TYPE_CHECKING:
@@ -22,8 +24,14 @@ ALONE = (style.BLUE, "s", {"markerfacecolor": "white"})
 """Colour, marker and look of answers in a prompt of several images, and of one."""
 
 
-def build(table: "DataFrame") -> Figure:
+def read(path: str, panel: str = "") -> "tuple[DataFrame, Noise]":
+    """A judged file, and the noise of the models by a numerics panel."""
+    return judged.read(path, COLUMNS), read_noise(panel)
+
+
+def build(data: "tuple[DataFrame, Noise]") -> Figure:
     """Accuracy of closed-world answers by position, beside the same images asked one by one."""
+    table, noise = data
     table = table[(table.task == "CW") & (table.model_kind != "control") & (table.position > 0)]
     panels = []
     for (images, labels, _), own in table.groupby(["images", "labels", "model"], sort=False):
@@ -46,26 +54,35 @@ def build(table: "DataFrame") -> Figure:
         "accuracy, corrected labels (%)",
     )
     for axis, (title, rows, alone) in zip(axes, panels, strict=True):
-        _panel(axis, rows, alone)
+        _panel(axis, rows, alone, noise)
         axis.set_title(style.plain(title), loc="left")
-    figure.legend(
-        [Line2D([], [], color=ink, marker=mark, **look) for ink, mark, look in (TOGETHER, ALONE)],
-        ["in this prompt, 95 % interval", "the same images, one a prompt"],
-        loc="outside lower center",
-        ncols=2,
-    )
+    handles = [
+        Line2D([], [], color=ink, marker=mark, **look) for ink, mark, look in (TOGETHER, ALONE)
+    ]
+    texts = ["in this prompt, 95 % interval", "the same images, one a prompt"]
+    if any(rows.model.iloc[0] in noise for _, rows, _ in panels):
+        sign, text = style.noise_handle()
+        handles, texts = [*handles, sign], [*texts, text]
+    figure.legend(handles, texts, loc="outside lower center", ncols=3 if len(panels) > 1 else 1)
     return figure
 
 
-def _panel(axis: Axes, rows: "DataFrame", alone: "DataFrame") -> None:
+def _panel(axis: Axes, rows: "DataFrame", alone: "DataFrame", noise: Noise) -> None:
     places = list(rows.groupby("position"))
-    for (ink, mark, look), shift, single in ((TOGETHER, -0.12, False), (ALONE, 0.12, True)):
-        for x, (_, group) in enumerate(places):
-            right = alone.reindex(group.image).dropna() if single else group.right
+    for x, (_, group) in enumerate(places):
+        values, highs = [], []
+        for (ink, mark, look), shift, right in (
+            (TOGETHER, -0.12, group.right),
+            (ALONE, 0.12, alone.reindex(group.image).dropna()),
+        ):
             if len(right):
                 low, high = wilson(int(right.sum()), len(right))
                 y = (100 * right.mean(), 100 * low, 100 * high)
                 style.interval(axis, x + shift, y, ink, mark, **look)
+                values.append(y[0])
+                highs.append(y[2])
+        if len(values) == 2 and within(values[0] - values[1], rows.model.iloc[0], noise):
+            style.above(axis, x, max(highs), MARK)
     labels = [f"{position}\n({len(group)})" for position, group in places]
     axis.set_xticks(range(len(places)), labels, fontsize=6 if len(places) < 8 else 4.5)
     axis.set_xlim(-0.5, len(places) - 0.5)
@@ -73,4 +90,4 @@ def _panel(axis: Axes, rows: "DataFrame", alone: "DataFrame") -> None:
 
 
 if __name__ == "__main__":
-    style.command(build, lambda path: judged.read(path, COLUMNS), "results/judged/*.csv")
+    style.command(build, read, "results/judged/*.csv", "results/numerics/*.csv")

@@ -1,30 +1,64 @@
 """How ranks move from the original labels to others, with the uncertainty of the images."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from labelwise.figures import style
-from labelwise.tables.ranks import read
+from labelwise.records import read_csv
+
+COLUMNS = (
+    *("images", "labels", "model", "model_name", "model_kind"),
+    *("measure", "value", "low", "high", "n"),
+)
+MARKS = "osD^v"
+"""Markers of the label sets, in turn."""
 
 Numbers = dict[str, dict[str, dict[str, dict[str, str]]]]
 """Label set -> model -> measure -> row."""
 
 
 def build(rows: list[dict[str, str]]) -> Figure:
-    """Ranks under each label set, one panel an image set, lines join a model's ranks."""
+    """Ranks of every model under each label set, a row a model, one panel an image set."""
     images = list(dict.fromkeys(row["images"] for row in rows))
     found = [_numbers([row for row in rows if row["images"] == name]) for name in images]
-    most = max(len(models) for numbers in found for models in numbers.values())
+    lines = [_height(numbers) for numbers in found]
     figure, axes = plt.subplots(
         len(images),
         1,
-        figsize=(style.COLUMN, len(images) * (0.7 + 0.28 * most)),
+        figsize=(style.COLUMN, 0.75 + sum(0.3 + line for line in lines)),
         squeeze=False,
+        gridspec_kw={"height_ratios": lines},
     )
     for axis, name, numbers in zip(axes[:, 0], images, found, strict=True):
         _panel(axis, name, numbers)
+    axes[-1, 0].set_xlabel("rank, 95 % interval (1 is best)")
+    sets = list(dict.fromkeys(name for numbers in found for name in numbers))
+    figure.legend(
+        [
+            Line2D([], [], color="black", linewidth=0.9, **_mark(sets.index(n), "black"))
+            for n in sets
+        ],
+        [style.plain(f"labels {name}") for name in sets],
+        loc="outside lower center",
+        ncols=3,
+    )
     return figure
+
+
+def _height(numbers: Numbers) -> float:
+    """Inches of a panel: a line a model, higher where there are more label sets."""
+    models = max(map(len, numbers.values()))
+    return models * (0.12 + 0.06 * len(numbers))
+
+
+def _mark(place: int, ink: str) -> dict[str, Any]:
+    """The look of a label set: the first, the original one, is hollow."""
+    filled = {"markerfacecolor": ink if place else "white"}
+    return {"marker": MARKS[place % len(MARKS)], "markersize": 4, **filled}
 
 
 def _numbers(rows: list[dict[str, str]]) -> Numbers:
@@ -44,47 +78,27 @@ def _panel(axis: Axes, images: str, numbers: Numbers) -> None:
     last = numbers[sets[-1]]
     n = next(iter(last.values()))["rank"]["n"]
     order = sorted(last, key=lambda m: (float(last[m]["rank"]["value"]), m))
-    ends: list[float] = []
-    for place, model in enumerate(order):
-        shift = (place - (len(order) - 1) / 2) * 0.5 / max(1, len(order) - 1)
-        row = last[model]["rank"]
-        ink, mark = style.colour(row["model_kind"]), style.marker(row["model_kind"])
-        xs = [x + shift for x in range(len(sets))]
-        ranks = [float(numbers[name][model]["rank"]["value"]) for name in sets]
-        axis.plot(xs, ranks, color=ink, linewidth=0.5, alpha=0.5, zorder=1)
-        for x, rank, name in zip(xs, ranks, sets, strict=True):
-            low, high = (float(numbers[name][model]["rank"][end]) for end in ("low", "high"))
-            axis.plot([x, x], [low, high], color=ink, linewidth=1.1, zorder=2)
-            axis.plot(x, rank, mark, color=ink, markeredgecolor="black", markeredgewidth=0.5)
-        ends.append(ranks[-1])
-    right = len(sets) - 1 + 0.42
-    spread = _apart(ends, 0.62)
-    for model, end, y in zip(order, ends, spread, strict=True):
-        row = last[model]["rank"]
+    beside: Any = {"fontsize": 6, "transform": axis.get_yaxis_transform()}
+    for y, model in enumerate(order):
+        ink = style.colour(last[model]["rank"]["model_kind"])
+        for place, name in enumerate(sets):
+            row = numbers[name][model]["rank"]
+            value, low, high = (float(row[part]) for part in ("value", "low", "high"))
+            at = y + 0.6 * ((place + 0.5) / len(sets) - 0.5)
+            axis.plot([low, high], [at, at], color=ink, linewidth=0.9)
+            axis.plot(value, at, color=ink, **_mark(place, ink))
         best = float(last[model]["p_best"]["value"])
-        axis.plot(
-            [right - 0.1, right + 0.04], [end, y], color=style.GREY, linewidth=0.4, clip_on=False
-        )
-        text = f"{row['model_name']}, best {best:.0f} %"
-        axis.text(right + 0.06, y, style.plain(text), va="center", fontsize=6)
-    axis.set_xlim(-0.4, right)
-    axis.set_xticks(range(len(sets)), [style.plain(name) for name in sets])
-    axis.set_ylabel("rank (95 % interval)")
-    low = max(float(r["rank"]["high"]) for models in numbers.values() for r in models.values())
-    axis.set_ylim(max([low, *spread]) + 0.5, min([1, *spread]) - 0.5)
-    axis.set_yticks(range(1, int(low) + 1))
+        axis.text(1.1, y, f"{best:.0f} %", va="center", ha="right", **beside)
+    axis.text(1.1, -0.65, f"best ({style.plain(sets[-1])})", va="bottom", ha="right", **beside)
+    names = [style.plain(last[model]["rank"]["model_name"]) for model in order]
+    axis.set_yticks(range(len(order)), names)
+    axis.set_ylim(len(order) - 0.5, -0.6)
+    axis.set_xlim(0.7, len(order) + 0.3)
+    axis.set_xticks(range(1, len(order) + 1))
+    axis.tick_params(axis="y", length=0)
     axis.set_title(style.plain(f"{images}, n = {n}"), loc="left")
-    axis.grid(axis="y")
-
-
-def _apart(places: list[float], gap: float) -> list[float]:
-    """Places of labels in ascending order, moved as little as keeps them ``gap`` apart."""
-    found: list[float] = []
-    for place in places:
-        found.append(max(place, found[-1] + gap) if found else place)
-    excess = (found[-1] - places[-1]) / 2 if found else 0
-    return [place - excess for place in found]
+    axis.grid(axis="x")
 
 
 if __name__ == "__main__":
-    style.command(build, read, "results/ranks/*.csv")
+    style.command(build, lambda path: read_csv(path, COLUMNS), "results/ranks/*.csv")

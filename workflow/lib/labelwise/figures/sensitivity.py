@@ -3,16 +3,21 @@
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from labelwise.factors import said
 from labelwise.figures import style
 from labelwise.noise import MARK, Noise, within
 from labelwise.noise import read as read_noise
-from labelwise.tables.sensitivity import read as read_rows
-from labelwise.tables.sensitivity import said
+from labelwise.records import read_csv
+
+COLUMNS = (
+    *("experiment", "model", "model_name", "model_kind", "images", "protocol", "labels", "n"),
+    *("row", "factor", "level", "share", "p_holm", "flips", "range", "accuracy", "low", "high"),
+)
 
 
 def read(path: str, panel: str = "") -> tuple[list[dict[str, str]], Noise]:
     """Rows of results/sensitivity/NAME.csv, and the noise of the models by a numerics panel."""
-    return read_rows(path), read_noise(panel) if panel else {}
+    return read_csv(path, COLUMNS), read_noise(panel)
 
 
 def build(data: tuple[list[dict[str, str]], Noise]) -> Figure:

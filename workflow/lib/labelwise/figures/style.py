@@ -16,6 +16,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from labelwise.errors import LabelwiseError, cli
 from labelwise.records import atomic
@@ -200,6 +201,28 @@ def interval(axis: Axes, x: float, y: Any, ink: str, mark: str, **look: Any) -> 
     if low is not None and high is not None:
         axis.plot([x, x], [low, high], color=ink, linewidth=0.8)
     axis.plot(x, value, mark, color=ink, **look)
+
+
+def noise_handle() -> tuple[Line2D, str]:
+    """What a legend says of the mark of differences that numerics alone may make."""
+    look: Any = {"linestyle": "", "marker": r"$\approx$", "markeredgewidth": 0.1}
+    sign = Line2D([], [], color=BLACK, **look)
+    return sign, "no more than numerics may change"
+
+
+def above(axis: Axes, x: float, y: float | None, text: str, ink: str = BLACK) -> None:
+    """Write a mark just above a point or the end of its interval."""
+    if y is not None:
+        axis.annotate(
+            text,
+            (x, y),
+            xytext=(0, 1),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            color=ink,
+            fontsize=7,
+        )
 
 
 def save(figure: Figure, out: str | Path) -> None:

@@ -11,76 +11,28 @@ from typing import Any
 from labelwise.errors import cli
 from labelwise.noise import read as read_noise
 from labelwise.records import read_csv, read_json, write_csv, write_text
-from labelwise.selection import load
+from labelwise.selection import COUNTED, load
+from labelwise.tables import answers
 from labelwise.tables.html import to_html
 from labelwise.tables.latex import to_latex
 from labelwise.tables.style import Cell, Column, Row, Table
 
-CSV_COLUMNS = (
-    "table",
-    "experiment",
-    "images",
-    "labels",
-    "group",
-    "model",
-    "model_name",
-    "model_kind",
-    "task",
-    "protocol",
-    "kind",
-    "answer",
-    "choice_true",
-    "choice_from",
-    "images_per_prompt",
-    "order",
-    "mapper",
-    "encoder",
-    "templates",
-    "repeats",
-    "category",
-    "position",
-    "measure",
-    "unit",
-    "value",
-    "low",
-    "high",
-    "n",
-    "delta",
-    "within_noise",
-    "rank",
-    "best",
-    "rules",
-    "note",
-)
 RUN_COLUMNS = (
-    "experiment",
-    "images",
-    "labels",
-    "model",
-    "model_kind",
-    "task",
-    "protocol",
-    "kind",
-    "answer",
-    "choice_true",
-    "choice_from",
-    "images_per_prompt",
-    "order",
-    "mapper",
-    "encoder",
-    "templates",
-    "repeats",
-    "rules",
+    *("experiment", "images", "labels", "model", "model_kind", "task", "protocol", "kind"),
+    *("answer", "choice_true", "choice_from", "images_per_prompt", "order", "batching", "mapper"),
+    *("encoder", "templates", "repeats", "rules"),
 )
-NOTE_COLUMNS = (
-    "table",
-    "experiment",
-    "images",
-    "labels",
-    "group",
-    "model",
-    "model_name",
-    "model_kind",
+"""What a run says of itself."""
+
+HEAD = ("experiment", "images", "labels", "group", "model", "model_name", "model_kind")
+NOTE_COLUMNS = ("table", *HEAD)
+CSV_COLUMNS = (
+    *NOTE_COLUMNS,
+    *(name for name in RUN_COLUMNS if name not in (*HEAD, "rules")),
+    *("category", "position", "setting", "measure", "unit", "value", "low", "high", "n", "delta"),
+    *("within_noise", "rank", "best"),
+    *COUNTED,
+    *("rules", "note"),
 )
 
 
@@ -95,27 +47,37 @@ def tidy(table: Table) -> list[dict[str, Any]]:
                 if row.note:
                     head = _head(table.name, group, row)
                     records.append({k: head[k] for k in NOTE_COLUMNS} | {"note": row.note})
-                for column, own in zip(panel.columns, row.cells, strict=False):
-                    records.append(record(table.name, group, row, column, own))
+                records += [
+                    record(table.name, group, row, column, own)
+                    for column, own in zip(panel.columns, row.cells, strict=False)
+                    if column.unit != "text"
+                ]
     return records
 
 
 def record(name: str, group: str, row: Row, column: Column, own: Cell) -> dict[str, Any]:
     """One cell as a row of the CSV."""
-    return _head(name, group, row) | {
-        "category": column.category or row.category,
-        "position": row.position,
-        "measure": column.measure,
-        "unit": column.unit,
-        "value": own.value,
-        "low": own.low,
-        "high": own.high,
-        "n": own.n,
-        "delta": own.delta,
-        "within_noise": int(own.noise) if own.noise or own.delta is not None else None,
-        "rank": own.rank,
-        "best": int(own.best),
-    }
+    found = answers.counts(row, column)
+    counted = dict.fromkeys(COUNTED, 0) | found if found else {}
+    return (
+        _head(name, group, row)
+        | counted
+        | {
+            "category": column.category or row.category,
+            "position": row.position,
+            "setting": row.setting,
+            "measure": column.measure,
+            "unit": column.unit,
+            "value": own.value,
+            "low": own.low,
+            "high": own.high,
+            "n": own.n,
+            "delta": own.delta,
+            "within_noise": int(own.noise) if own.noise or own.delta is not None else None,
+            "rank": own.rank,
+            "best": int(own.best),
+        }
+    )
 
 
 def _head(name: str, group: str, row: Row) -> dict[str, Any]:
@@ -164,7 +126,7 @@ def built(
     """The table that a command line asks for."""
     detail = [read_csv(options.detail)] if options.detail else []
     noise = {"noise": read_noise(options.noise)} if options.noise else {}
-    table = build(read(options.table), *detail, **noise)
+    table = answers.beside(build(read(options.table), *detail, **noise))
     table.date = when(read_json(options.meta)) if options.meta else ""
     return table
 

@@ -2,6 +2,7 @@
 
 import jinja2
 
+from labelwise.tables import answers
 from labelwise.tables.style import Table, extras, header_n, interval, number, true_minus
 
 HTML = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
@@ -17,7 +18,8 @@ HTML = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
 .labelwise-table tbody th{font-weight:normal}
 .labelwise-table td,.labelwise-table tbody th{white-space:nowrap;font-variant-numeric:tabular-nums}
 .labelwise-table thead th{font-weight:600}
-.labelwise-table th.stub,.labelwise-table td.note{text-align:left}
+.labelwise-table th.stub,.labelwise-table td.note,.labelwise-table td.text{text-align:left}
+.labelwise-table td.text{white-space:normal;min-width:8em}
 .labelwise-table tbody th.stub{white-space:normal;max-width:15em}
 .labelwise-table tbody{border-top:1px solid}
 .labelwise-table th.group{text-align:left;font-style:italic}
@@ -35,7 +37,8 @@ HTML = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
 <tr>
 {% for stub in panel.stubs %}<th scope="col" class="stub">{{ stub }}</th>{% endfor %}
 {% for column in panel.columns %}
-<th scope="col">{{ true_minus(column.label) }}<small>{{ header_n(panel, loop.index0) }}</small></th>
+<th scope="col"{% if column.unit == "text" %} class="stub"{% endif %}>\
+{{ true_minus(column.label) }}<small>{{ header_n(panel, loop.index0) }}</small></th>
 {% endfor %}
 </tr>
 </thead>
@@ -55,7 +58,9 @@ HTML = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
 {% else %}
 {% for own in row.cells %}
 {% set unit = panel.columns[loop.index0].unit %}
-<td>{% if own.best %}<b>{{ number(own, unit) }}</b>{% else %}{{ number(own, unit) }}{% endif %}
+{% set told = answered(row, panel.columns[loop.index0])|join(", ") %}
+<td{% if unit == "text" %} class="text"{% elif told %} title="{{ told }}"{% endif %}>\
+{% if own.best %}<b>{{ number(own, unit) }}</b>{% else %}{{ number(own, unit) }}{% endif %}
 {% if extras(own, unit) %} <span class="more">{{ extras(own, unit) }}</span>{% endif %}
 {% if interval(own, unit) %}<small>{{ interval(own, unit) }}</small>{% endif %}</td>
 {% endfor %}
@@ -80,5 +85,6 @@ def to_html(table: Table) -> str:
         number=number,
         extras=extras,
         interval=interval,
+        answered=lambda row, column: answers.said(answers.counts(row, column)),
     )
     return text.encode("ascii", "xmlcharrefreplace").decode()

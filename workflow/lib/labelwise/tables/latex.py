@@ -52,6 +52,10 @@ FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 """Scales what follows down to the line where it is wider."""
 
 
+TEXT = r"@{\hspace{7pt}}l"
+"""A column of text; those of numbers end at its left."""
+
+
 def to_latex(table: Table) -> str:
     r"""``table*`` floats to ``\input``: one, or several where the rows need more than a page."""
     label = f"tab:{table.name.replace('_', '-')}"
@@ -92,9 +96,11 @@ def _latex_panel(panel: Panel) -> list[str]:
     blank = " & " * (len(panel.stubs) - 1)
     heads = [*map(latex, panel.stubs), *(latex(true_minus(c.label)) for c in panel.columns)]
     sizes = [rf"{{\tiny {latex(header_n(panel, i))}}}" for i in range(len(panel.columns))]
+    sides = "l" * len(panel.stubs)
+    sides += "".join(TEXT if column.unit == "text" else "r" for column in panel.columns)
     lines = [
         rf"\medskip{FIT}",
-        rf"\begin{{tabular}}{{@{{}}{'l' * len(panel.stubs)}{'r' * len(panel.columns)}@{{}}}}",
+        rf"\begin{{tabular}}{{@{{}}{sides}@{{}}}}",
         rf"\multicolumn{{{width}}}{{@{{}}l@{{}}}}{{{latex(panel.title)}}}\\",
         r"\toprule",
         " & ".join(heads) + r"\\",

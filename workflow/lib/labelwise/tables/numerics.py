@@ -65,6 +65,7 @@ def _row(row: dict[str, str]) -> Row:
             Cell(float(row["accuracy"]), n),
             Cell(float(row["difference"]), n),
         ],
+        setting=row["variant"],
     )
 
 

@@ -1,13 +1,7 @@
 """Where an image stands in the prompt, closed world (the paper's Table 13)."""
 
-from labelwise.selection import (
-    Run,
-    by_run,
-    closed_batchings,
-    corrected,
-    prompted,
-    restricted,
-)
+from labelwise.noise import Noise, caption
+from labelwise.selection import Run, by_run, closed_batchings, corrected, prompted, restricted
 from labelwise.tables.files import command
 from labelwise.tables.published import Names, Published
 from labelwise.tables.style import (
@@ -38,12 +32,13 @@ def _setting(row: Row, column: Column, names: Names) -> dict[str, str]:
 PUBLISHED = Published(13, "one-per-class", _setting)
 
 
-def build(runs: list[Run], details: Details) -> Table:
+def build(runs: list[Run], details: Details, noise: Noise | None = None) -> Table:
     """Closed-world accuracy of the images at the first, a middle and the last position.
 
     Args:
         runs: of an experiment.
         details: its scores by position, see ``labelwise.positions``.
+        noise: of the models, by which differences are marked.
     """
     panels, shown, scores = [], [], by_run(details)
     for (images, labels), group in corrected(runs).items():
@@ -52,7 +47,7 @@ def build(runs: list[Run], details: Details) -> Table:
             of_model = [
                 row
                 for asked in closed_batchings(own)
-                for row in _rows([run for run in asked if not run.same_class], scores)
+                for row in _rows([run for run in asked if not run.same_class], scores, noise)
             ]
             if not of_model:
                 note = "not run: closed world (CW) with several images a prompt"
@@ -72,7 +67,8 @@ def build(runs: list[Run], details: Details) -> Table:
         " prompt, where their place may be another. Behind each number the difference from the row"
         " with the fewest, in percentage points or counts (without an interval). Out of list:"
         " answers"
-        f" without a usable class. {how_scored(shown)}"
+        f" without a usable class. {caption(noise, {run.model for run in shown})}"
+        f" {how_scored(shown)}"
         if panels
         else "",
         panels,
@@ -80,13 +76,13 @@ def build(runs: list[Run], details: Details) -> Table:
     )
 
 
-def _rows(asked: list[Run], scores: dict) -> list[Row]:
+def _rows(asked: list[Run], scores: dict, noise: Noise | None) -> list[Row]:
     size = max((run.images_per_prompt for run in asked), default=1)
     rows = []
     for position in sorted({1, (size + 1) // 2, size}) if size > 1 else ():
         of_position = [_row(run, position, scores.get(run.key, [])) for run in asked]
         for row in of_position[1:]:
-            deltas(row, of_position[0], COLUMNS)
+            deltas(row, of_position[0], COLUMNS, noise)
         rows += of_position
     return [row for row in rows if row.cells]
 

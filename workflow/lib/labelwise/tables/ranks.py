@@ -94,7 +94,8 @@ def _rows(rows: list[dict[str, str]], by: str, columns: tuple[Column, ...]) -> l
         found = {row["measure"]: row for row in own}
         said = " ".join(filter(None, (run.protocol, run.mapper.replace("argmax", ""))))
         stubs = ((run.name, ""), (said, "")) if by == "model" else ((own[0][by], ""),)
-        made.append(Row(stubs, run, [_cell(found.get(c.measure)) for c in columns]))
+        cells = [_cell(found.get(c.measure)) for c in columns]
+        made.append(Row(stubs, run, cells, setting=own[0]["annotator"]))
     return made
 
 

@@ -1,5 +1,6 @@
 """Whose doing is it that an answer is right: the image, the layout, the list or the wording?"""
 
+from labelwise.factors import said
 from labelwise.noise import Noise, caption, within
 from labelwise.records import read_csv
 from labelwise.selection import stand_in
@@ -15,12 +16,6 @@ SOURCES = (
     Column("A", "flips", "Answers that flip"),
 )
 LEVELS = (Column("A", "accuracy", "Accuracy"),)
-WORDS = {
-    "list_format": "list format",
-    "list_order": "list order",
-    "prompt": "wording",
-    "residual": "the rest",
-}
 
 
 def read(path: str) -> list[dict[str, str]]:
@@ -69,11 +64,6 @@ def build(rows: list[dict[str, str]], noise: Noise | None = None) -> Table:
     )
 
 
-def said(factor: str) -> str:
-    """A source of variance in words."""
-    return " × ".join(WORDS.get(part, part) for part in factor.split(" x "))
-
-
 def _panel(row: dict[str, str]) -> tuple[str, str, str]:
     return row["images"], row["protocol"], row["labels"]
 
@@ -89,7 +79,8 @@ def _row(
         whole = column.measure == "accuracy"
         value = float(text) if text else None
         cells.append(Cell(value, n, low if whole else None, high if whole else None))
-    return Row(stubs, stand_in(row), cells)
+    setting = ": ".join(filter(None, (row["factor"], row["level"])))
+    return Row(stubs, stand_in(row), cells, setting=setting)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from labelwise.statistics import ranks, wilson
 class Column:
     """One measure on one category.
 
-    ``unit``: percent, points, count, rank, move (a difference of ranks) or p (a probability).
+    ``unit``: percent, points, count, rank, move (a difference of ranks), p (a probability) or text
+    (no number).
     """
 
     category: str
@@ -51,7 +52,7 @@ class Row:
     """One line: ``stubs`` are (text, small text) pairs; ``note`` replaces cells that are absent.
 
     ``category`` is set where the rows, not the columns, are the categories; ``position`` where a
-    row is one place in the prompt.
+    row is one place in the prompt; ``setting`` where it differs from others in what no run says.
     """
 
     stubs: Sequence[tuple[str, str]]
@@ -60,6 +61,7 @@ class Row:
     note: str = ""
     category: str = ""
     position: int | None = None
+    setting: str = ""
 
 
 @dataclass
@@ -188,7 +190,8 @@ def how_scored(runs: Sequence[Run]) -> str:
     if repeats[-1] > 1:
         over = " and ".join(str(r) for r in repeats if r > 1)
         methods.append(
-            f"Student's t over {over} repeats, which tells how repeats differ, not images"
+            f"Student's t over {over} repeats, cut at 0 and 100 %, which tells how repeats differ,"
+            " not images"
         )
     rules = sorted({(run.labels, run.rules) for run in runs})
     return " ".join(
@@ -211,7 +214,7 @@ def decimals(n: int) -> int:
 def number(own: Cell, unit: str) -> str:
     """The cell's value as text; gains are signed."""
     if own.text or own.value is None:
-        return own.text or "–"
+        return own.text or ("" if unit == "text" else "–")
     if unit == "count":
         return f"{own.value:.{_places(own)}f}"
     if unit == "rank":
@@ -235,18 +238,17 @@ def signed(value: float, n: int, places: int | None = None) -> str:
 
 
 def interval(own: Cell, unit: str) -> str:
-    """The interval as text, or nothing; that of a percentage is shown within 0 and 100."""
+    """The interval as text, or nothing."""
     if own.small or own.low is None or own.high is None:
         return own.small
     if unit == "count":
-        return f"{max(own.low, 0.0):.{_places(own)}f}–{own.high:.{_places(own)}f}"
+        return f"{own.low:.{_places(own)}f}–{own.high:.{_places(own)}f}"
     if unit in ("points", "move"):
         n = own.n if unit == "points" else 0
         return f"{signed(own.low, n)}, {signed(own.high, n)}"
     if unit == "rank":
         return f"{own.low:.0f}–{own.high:.0f}"
-    low, high = max(own.low, 0.0), min(own.high, 100.0)
-    return f"{low:.{decimals(own.n)}f}–{high:.{decimals(own.n)}f}"
+    return f"{own.low:.{decimals(own.n)}f}–{own.high:.{decimals(own.n)}f}"
 
 
 def extras(own: Cell, unit: str) -> str:
