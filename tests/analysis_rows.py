@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from labelwise import numerics, ranks, sensitivity
 from labelwise.annotation import counts
-from labelwise.figures import numerics, ranks, sensitivity
 from labelwise.records import write_csv
 
 MODELS = {"composed-lite2": "composed", "conse": "dual-encoder", "knn": "knn"}
@@ -39,9 +39,18 @@ def _ranks() -> list[dict]:
 def _numerics() -> list[dict]:
     about = {"model": "composed-lite2", "model_name": "Composed Lite2", "images": "demo"}
     about |= {"protocol": "closed", "labels": "multi", "n": 24}
+    about |= {"texts": 1, "accuracy": 50, "difference": 0}
     settings = (("repeat 1", 1, 0.0), ("tensor_batch 1", 1, 4.2), ("dtype bfloat16", 0, 8.3))
     return [
-        about | {"setting": s, "same_dtype": same, "rate": r, "low": max(0, r - 4), "high": r + 14}
+        about
+        | {
+            "variant": s,
+            "setting": s,
+            "same_dtype": same,
+            "rate": r,
+            "low": max(0, r - 4),
+            "high": r + 14,
+        }
         for s, same, r in settings
     ]
 
@@ -53,6 +62,7 @@ def _sensitivity() -> list[dict]:
     found = []
     for place, factor in enumerate(FACTORS):
         own = {"p_holm": 0.2, "flips": 40, "range": 5} if factor in FACTORS[1:3] else {}
+        own |= {"df": 1}
         found.append(about | own | {"row": "source", "factor": factor, "share": 48 / 2**place})
     for factor, level in (("layout", "list-first"), ("layout", "image-first"), ("list_order", "x")):
         own = {"row": "level", "factor": factor, "level": level}

@@ -217,6 +217,10 @@ def test_colours_of_one_figure_are_told_apart_by_everybody(vision):
         "reliability": [ink for ink, *_ in (reliability.CLASSIFIER, *reliability.LOOKS[:3])],
         "batch_size": list(module("batch_size").TASKS.values()),
         "positions": [module("positions").TOGETHER[0], module("positions").ALONE[0]],
+        "numerics": [style.BLUE, style.VERMILLION],
+        "calibration": [ink for ink, *_ in module("calibration").LOOKS.values()],
+        "decisions": [ink for ink, _ in module("decisions").LOOKS.values()],
+        "encoders": [style.VERMILLION, style.BLUE],
     }
     for name, inks in sets.items():
         for one, two in itertools.combinations(inks, 2):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 
+import analysis_rows
 import pytest
 from labelwise.errors import LabelwiseError
 from labelwise.records import OUTCOMES, write_csv
@@ -170,6 +171,20 @@ def test_outcomes_of_the_answers_stand_beside_every_accuracy(name):
     html, tex = to_html(table), to_latex(table)
     assert html.count('class="text"') == sum(bool(r.cells) for p in table.panels for r in p.rows)
     assert html.count(' title="') >= seen / 2 and "Answers" in tex
+
+
+KEY = tuple(c for c in files.CSV_COLUMNS[: files.CSV_COLUMNS.index("unit")] if c != "model_name")
+
+
+@pytest.mark.parametrize("name", [*NAMES, "ranks", "numerics", "sensitivity"])
+def test_every_row_of_the_csv_is_another_cell(name, tmp_path):
+    if name in NAMES:
+        table = build(name)
+    else:
+        own = importlib.import_module(f"labelwise.tables.{name}")
+        table = own.build(own.read(analysis_rows.write(tmp_path)[name]))
+    found = [tuple(str(row.get(column)) for column in KEY) for row in files.tidy(table)]
+    assert len(set(found)) == len(found) > 3
 
 
 def test_tables_without_accuracies_are_left_alone():

@@ -27,7 +27,7 @@ def counts(row: Row, column: Column) -> dict[str, float]:
 
 def _counts(row: Row, category: str) -> dict[str, float]:
     found = {column: row.run.get(category, column) for column in COUNTED}
-    return {o: int(n) if n.is_integer() else n for o, n in found.items() if n}
+    return {o: int(n) if n == int(n) else n for o, n in found.items() if n}
 
 
 def said(found: dict[str, float]) -> list[str]:

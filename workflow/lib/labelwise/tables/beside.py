@@ -81,8 +81,14 @@ def _three(row: Row, pairs: Sequence[Pair]) -> list[Row]:
             verdict = {1: "inside", 0: "outside", None: "no interval"}[_inside(printed, own)]
         apart.append(Cell(None, own.n, text=text, small=verdict))
     blank = [("", "")] * len(row.stubs)
+    answerless = replace(row.run, categories={})
     return [
-        replace(row, stubs=(*(blank if i else row.stubs), (source, "")), cells=cells)
+        replace(
+            row,
+            stubs=(*(blank if i else row.stubs), (source, "")),
+            run=row.run if source == "ours" else answerless,
+            cells=cells,
+        )
         for i, (source, cells) in enumerate(zip(SOURCES, (paper, ours, apart), strict=True))
     ]
 
