@@ -168,7 +168,7 @@ UNITS = {"points": " points", "percent": " %"}
 
 def plain(text: str) -> str:
     """Text that Markdown prints as it is, on one line, in a table as well."""
-    escaped = "".join(f"\\{c}" if c in r"\`*_{}[]()#+!|~$" else c for c in text)
+    escaped = "".join(f"\\{c}" if c in r"\`*_{}[]#+!|~$" else c for c in text)
     for mark, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         escaped = escaped.replace(mark, entity)
     return " ".join(escaped.split())
