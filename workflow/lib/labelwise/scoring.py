@@ -251,8 +251,8 @@ class Judged(NamedTuple):
         """Accuracy, intervals and outcomes of every category; all rates in percent.
 
         95 % intervals: Wilson for one run, Student t over repeats, cut at 0 and 100 %. The gain
-        over the original labels is paired: Newcombe's interval for one run, Student t over the gains
-        of the repeats.
+        over the original labels is paired: Newcombe's interval for one run, Student t over the
+        gains of the repeats.
         """
         return {
             "repeats": len(self.right),
