@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from labelwise import classnames, examples, own, records
+from labelwise import classnames, examples, images, labels, own, records
 from labelwise.__main__ import main
 from labelwise.config import check
 from labelwise.engines.decode import fits
@@ -32,8 +32,10 @@ def data(tmp_path, monkeypatch):
     return tmp_path
 
 
-def init(name="trees", classes="trees.txt", labels=None, images="pictures"):
-    return own.init(name, Path(images), Path(classes), labels and Path(labels), Path(name))
+def init(name="trees", **given):
+    given = {"images": "pictures", "classes": "trees.txt", "labels": None} | given
+    pictures, classes, labels = (value and Path(value) for value in given.values())
+    return own.init(name, pictures, classes, labels, Path(name))
 
 
 def plan(name="trees"):
@@ -42,22 +44,31 @@ def plan(name="trees"):
     return Grid(config, LOCKED)
 
 
+def labelled(name="trees"):
+    return {row["image"]: row["labels"] for row in records.read_csv(f"{name}/labels.csv")}
+
+
+def as_read(name="trees"):
+    """The images of a label file, as the study reads it."""
+    return labels.load({"format": "csv", "file": f"{name}/labels.csv", "n_classes": 2}).keys()
+
+
 def test_folders_name_the_classes_and_the_study_plans(data):
     assert init()[0] == "trees/config.yaml: 3 images, 2 classes, 3 labelled"
     grid = plan()
     assert {point.run.protocol for point in grid.points} == {"closed", "open", "choice", "classify"}
     assert grid.config["labels"]["trees"]["equivalents"] == "none"
     assert grid.config["protocols"]["choice"]["options"] == 2
-    found = {row["image"]: row["labels"] for row in records.read_csv("trees/labels.csv")}
-    assert found == {"a": "0", "b": "0", "c": "1"}
+    assert labelled() == {"a.png": "0", "b.png": "0", "c.png": "1"}
+    assert as_read() == {"a", "b", "c"}
 
 
 def test_a_label_file_may_have_names_ids_several_or_none(data):
     Path("l.csv").write_text("image,label\na.png,oak tree; ELM\nb,1\nc,\nz,0\n")
     said = init(labels="l.csv")
-    assert "1 labels are of images that are not in pictures" in said
-    found = {row["image"]: row["labels"] for row in records.read_csv("trees/labels.csv")}
-    assert found == {"a": "0 1", "b": "1", "c": ""}
+    assert "1 label is of an image not in pictures (first: z)" in said
+    assert any(line.startswith("1 image has an empty label") for line in said)
+    assert labelled() == {"a.png": "0 1", "b.png": "1", "c.png": ""}
     assert own.parts("3 4") == ["3", "4"] and own.parts("a b; c") == ["a b", "c"]
 
 
@@ -65,13 +76,20 @@ def test_a_label_file_may_have_names_ids_several_or_none(data):
     ("change", "message"),
     [
         ({"name": "My trees"}, "'My trees': a study's name is of lower-case letters"),
-        ({"images": "gone"}, "gone: no such folder"),
+        ({"name": "../My trees"}, "not a path: labelwise init my-trees --out '../My trees' ..."),
+        ({"name": "trees/"}, "not a path: labelwise init trees --out trees/ ..."),
+        ({"name": "2024"}, "'2024': YAML takes this for a number, .* like my-2024"),
+        ({"images": "gone"}, "--images gone: no such folder"),
         ({"classes": "gone.txt"}, "gone.txt: no such file"),
-        ({"classes": "one.txt"}, "one.txt: 1 classes; a study has 2 to 20,000"),
+        ({"classes": "one.txt"}, "one.txt: 1 class; a study has 2 to 20,000, one name a line"),
+        ({"classes": "ids.csv"}, "ids.csv: no columns class and name; it has id, name; rename"),
         ({"classes": "other.txt"}, "folder 'elm' is no class name; name folders as classes, or"),
         ({"labels": "column.csv"}, "column.csv: no column label or labels; it has image, class"),
         ({"labels": "name.csv"}, "line 2: 'larch' is neither a class name nor an id of 0..1"),
         ({"labels": "twice.csv"}, "twice.csv: line 3: image a is there twice; give it one line"),
+        ({"labels": "comma.csv"}, "comma.csv: line 2: more cells than columns; put a name with"),
+        ({"labels": "empty.csv"}, "empty.csv: no line with an image"),
+        ({"labels": "nameless.csv"}, "nameless.csv: line 3: the image is empty"),
         ({"labels": "others.csv"}, r"none of its images \(first: z\) is in pictures \(first: a\)"),
     ],
 )
@@ -83,12 +101,68 @@ def test_what_does_not_fit_is_one_line_and_writes_nothing(data, change, message)
         "name.csv": "image,label\na,larch\n",
         "twice.csv": "image,label\na,0\na.png,1\n",
         "others.csv": "image,label\nz,0\n",
+        "ids.csv": "id,name\n0,oak tree\n1,elm\n",
+        "comma.csv": "image,label\na,oak tree, elm\n",
+        "empty.csv": "image,label\n",
+        "nameless.csv": "image,label\na,0\n,1\n",
     }.items():
         Path(name).write_text(text)
     with pytest.raises(LabelwiseError, match=message) as error:
         init(**change)
     assert "\n" not in str(error.value)
     assert not Path("trees").exists()
+
+
+def test_files_of_one_name_in_two_folders_are_known_by_their_paths(data):
+    Image.new("RGB", (8, 8), "red").save("pictures/elm/a.jpg.png")
+    Image.new("RGB", (8, 8), "red").save("pictures/elm/b.png")
+    assert any("known by their paths" in line for line in init())
+    config = yaml.safe_load(Path("trees/config.yaml").read_text())
+    rows = images.find("trees", config["images"]["trees"])
+    assert list(rows) == ["elm/a.jpg", "elm/b", "elm/c", "oak tree/a", "oak tree/b"]
+    assert as_read() == rows.keys()
+    with pytest.raises(LabelwiseError, match=r"two files bear the id 'b'.*or set `ids: path`"):
+        images.find("trees", config["images"]["trees"] | {"ids": "name"})
+    shutil.rmtree("trees")
+    lines = [
+        "elm/b.png,elm",
+        "pictures/oak tree/b.png,0",
+        "./oak tree/a,0",
+        r"elm\c.png,1",
+        "a.jpg.png,1",
+    ]
+    Path("l.csv").write_text("\n".join(["image,label", *lines]) + "\n")
+    init(labels="l.csv")
+    assert as_read() == rows.keys()
+    shutil.rmtree("trees")
+    Path("l.csv").write_text("image,label\nb.png,elm\n")
+    with pytest.raises(LabelwiseError, match="line 2: 'b' is the name of 2 images, elm/b and oak"):
+        init(labels="l.csv")
+
+
+def test_odd_names_are_taken_as_they_are_and_what_they_mean_is_said(data):
+    odd = ["Dog, domestic dog", 'a "cat"', "été", "木", "Dog,  domestic dog", "St. Bernard", "a;b"]
+    Path("odd.txt").write_text("\n".join(odd) + "\n", encoding="utf-8")
+    rows = ['a,"dog, domestic dog"', 'b,"ÉTÉ;a ""cat"";木"', "c,a;b"]
+    Path("l.csv").write_text("\n".join(["image,label", *rows]) + "\n", encoding="utf-8")
+    said = init("imagenet", classes="odd.txt", labels="l.csv")
+    assert any("1 name is that of several classes (first: 'Dog, domestic" in s for s in said)
+    assert classnames.read("imagenet/classes.csv") == odd
+    assert labelled("imagenet") == {"a.png": "0 4", "b.png": "1 2 3", "c.png": "6"}
+    grid = plan("imagenet")
+    assert grid.config["protocols"]["open"]["stop"] == ["\n"], "names hold the other stops"
+    assert set(grid.config["class_names"]) == {"imagenet", "imagenet-1k"}
+
+
+def test_a_study_may_lie_anywhere_but_is_made_beside_the_workflow(data, tmp_path, monkeypatch):
+    out = Path("my {study}, #1")
+    said = own.init("trees", Path("pictures"), Path("trees.txt"), None, out)
+    assert said[-1].startswith("run: snakemake --cores 2 --configfile 'my {study}, #1/config.yaml'")
+    plan(out)
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    with pytest.raises(LabelwiseError, match="run this in the folder of the workflow"):
+        own.init("trees", Path("../pictures"), Path("../trees.txt"), None, Path("trees"))
 
 
 def test_a_study_is_not_written_over(data, capsys):

@@ -80,10 +80,19 @@ def open_clip_metadata() -> ModuleType:
 
 
 def read_names(path: str | Path) -> list[str]:
-    """Names of a file: CSV with columns class,name (ids 0..n-1, any order), or one name a line."""
+    """Names of a file: CSV with columns class,name (ids 0..n-1, any order), or one name a line.
+
+    Raises:
+        LabelwiseError: neither; as a file called .csv with other columns.
+    """
     lines = records.read_text(path).splitlines()
     header = next(csv.reader(lines[:1]), [])
     if not {"class", "name"} <= set(header):
+        if len(header) > 1 and Path(path).suffix.lower() == ".csv":
+            raise LabelwiseError(
+                f"{path}: no columns class and name; it has {', '.join(header)}; rename them,"
+                " or the file to .txt if it has one name a line"
+            )
         named = [line.strip() for line in lines if line.strip()]
         return _checked(path, dict(enumerate(named)))
     return read(path)

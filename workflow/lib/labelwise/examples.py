@@ -3,17 +3,21 @@
 - ``digits``: handwritten digits of the UCI ML repository (Alpaydin and Kaynak 1998, CC BY 4.0), as
   scikit-learn ships them: 1,797 pictures of 8 x 8 pixels, here enlarged to 128 x 128.
 - ``cifar10``: the 20 photographs of CIFAR-10 (Krizhevsky 2009), 32 x 32, that the wheel of foolbox
-  ships, which the demo set uses as well.
+  ships, which the demo set uses as well;
+- ``synsets``: 24 photographs of the demo set, and 20,000 class names: the first words of WordNet's
+  synsets in ImageNet-21k, as timm ships them, the 1000 of ImageNet-1k among them.
 
-``labelwise example SET --out FOLDER`` writes ``FOLDER/images``, ``FOLDER/classes.txt`` and, where
-folders do not name the classes, ``FOLDER/labels.csv``.
+``labelwise example SET --out FOLDER`` writes ``FOLDER/images``, ``FOLDER/classes.txt`` or
+``classes.csv`` and, where folders do not name the classes, ``FOLDER/labels.csv``.
 """
 
 import argparse
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from labelwise import draw, records
+from labelwise import draw, packaged, records
 from labelwise.errors import LabelwiseError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -31,6 +35,9 @@ CIFAR10 = (
 )
 SIZE = 128
 """Pixels of a side of an enlarged digit."""
+SYNSETS = 20_000
+DEMO = Path("data/demo")
+"""Of the workflow, in whose folder the photographs are."""
 
 
 def digits(out: Path, per_class: int) -> int:
@@ -77,7 +84,41 @@ def cifar10(out: Path, per_class: int) -> int:
     return len(rows)
 
 
-SETS: dict[str, Callable[[Path, int], int]] = {"digits": digits, "cifar10": cifar10}
+def synsets(out: Path, per_class: int) -> int:
+    """Write photographs of the demo set, 20,000 names and a label file; returns how many.
+
+    Raises:
+        LabelwiseError: timm, which has the names, is not installed, or there is no demo set here.
+    """
+    from labelwise.label_formats import wnids
+
+    large, words = (
+        records.read_text(packaged.file("timm", f"data/_info/{name}.txt")).splitlines()
+        for name in ("imagenet21k_goog_synsets", "imagenet_synset_to_lemma")
+    )
+    lemma = dict(line.split("\t", 1) for line in words)
+    small = {number: wnid for wnid, number in wnids().items()}
+    others = (wnid for wnid in large if wnid not in small.values())
+    chosen = sorted([*small.values(), *islice(others, SYNSETS - len(small))])
+    labels = {r["image"]: r["labels"] for r in records.read_csv(DEMO / "labels/single.csv")}
+    rows: list[dict[str, Any]] = []
+    for row in records.read_csv(DEMO / "small.csv"):
+        label = chosen.index(small[int(labels[row["image"]])])
+        if sum(row["label"] == label for row in rows) < per_class:
+            with records.atomic(out / "images" / Path(row["file"]).name, "wb") as copy:
+                copy.write((DEMO / row["file"]).read_bytes())
+            rows.append({"image": row["image"], "label": label})
+    names = [{"class": i, "name": lemma[wnid].split(", ")[0]} for i, wnid in enumerate(chosen)]
+    records.write_csv(out / "classes.csv", records.CLASSES, names)
+    records.write_csv(out / "labels.csv", ("image", "label"), rows)
+    return len(rows)
+
+
+SETS: dict[str, Callable[[Path, int], int]] = {
+    "digits": digits,
+    "cifar10": cifar10,
+    "synsets": synsets,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,8 +134,6 @@ def run(args: argparse.Namespace) -> None:
         raise LabelwiseError("--per-class: at least 1")
     count = SETS[args.set](args.out, args.per_class)
     labels = f" --labels {args.out}/labels.csv" if (args.out / "labels.csv").is_file() else ""
+    classes = next(args.out.glob("classes.*"))
     print(f"{args.out}: {count} images")
-    print(
-        f"next: labelwise init {args.set} --images {args.out}/images"
-        f" --classes {args.out}/classes.txt{labels}"
-    )
+    print(f"next: labelwise init {args.set} --images {args.out}/images --classes {classes}{labels}")

@@ -163,7 +163,8 @@ def find(name: str, spec: Mapping[str, Any]) -> dict[str, str]:
 
     Sources: ``demo`` and ``csv`` (a table with columns image,file; files lie in ``folder``, which
     is that of the table unless it is given), ``folder`` (flat or one folder a class, searched to
-    any depth; an image's id is its file name without suffix), ``shards`` (WebDataset or parquet
+    any depth; an image's id is its file name without suffix, or with ``ids: path`` its path in the
+    folder), ``shards`` (WebDataset or parquet
     files of a folder) and ``hub`` (those of a data set on the Hugging Face hub, which are fetched).
 
     Raises:
@@ -184,8 +185,10 @@ def find(name: str, spec: Mapping[str, Any]) -> dict[str, str]:
             raise LabelwiseError(f"{where}: no image in {listed[0]} and the other shards")
     elif spec["source"] == "folder":
         root = Path(spec["folder"])
+        by_path = spec.get("ids") == "path"
+        hint = hint if by_path else "rename one, or set `ids: path`"
         pairs = [
-            (image_id(file.name), file.as_posix())
+            (image_id(str(file.relative_to(root)) if by_path else file.name), file.as_posix())
             for file in sorted(root.rglob("*"))
             if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
         ]
