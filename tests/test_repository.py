@@ -86,6 +86,15 @@ def test_tests_that_pages_name_are_there(page):
         assert (ROOT / file).is_file(), file
 
 
+def test_modules_that_pages_name_as_files_are_there():
+    lib = ROOT / "workflow/lib/labelwise"
+    pages = [*PAGES, ROOT / "config/README.md"]
+    for file in {f for page in pages for f in re.findall(r"`([a-z_/]+\.py)`", page.read_text())}:
+        places = (ROOT / file, lib / file, lib.parent / file, ROOT / "data/demo" / file)
+        there = any(place.is_file() for place in places) or list(lib.rglob(file))
+        assert there or file == "labelwise_palette.py", file
+
+
 def test_the_table_of_licences_names_all_photographs_and_weights():
     table = (ROOT / "docs/licences.md").read_text()
     assert f"| {len(LOCK)} packages |" in table
