@@ -23,15 +23,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from labelwise import (
     arrays,
+    candidates,
     chat,
+    class_ids,
     classnames,
     config,
+    distractors,
     foreign,
     images,
     journal,
     label_formats,
     labels,
     mapping,
+    own,
     parsing,
     prompts,
     records,
@@ -39,8 +43,11 @@ from labelwise import (
     score,
     selection,
     shards,
+    thumbnails,
     weights,
 )
+from labelwise.annotation import cases as case_files
+from labelwise.annotation import counts, interchange
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError
 from labelwise.grid import Grid
@@ -175,6 +182,24 @@ def npz():
     return data.getvalue()
 
 
+def npy():
+    data = io.BytesIO()
+    np.save(data, np.eye(3), allow_pickle=False)
+    return data.getvalue()
+
+
+def thumbs():
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("0.jpg", b"x")
+        archive.writestr("index.json", json.dumps({"a": {"file": "0.jpg", "credit": ""}}))
+    return data.getvalue()
+
+
+def decided(path):
+    interchange.read(path, None, 1000, "ann")
+
+
 def read_shard(path):
     for _, pointer in list(shards.samples(str(path), {}, records.SUFFIXES)):
         images.read(pointer)
@@ -213,6 +238,21 @@ def load_labels(form, **more):
     return read
 
 
+CASES = {"format": case_files.FORMAT, "name": "look", "seed": 0, "annotators": {"ann": "person"},
+         "classes": [{"name": "hen", "examples": ["a.jpg"]}], "guidelines": "# Look"}  # fmt: skip
+CASE = {"case": "c1", "image": "a", "file": "a.jpg", "width": 4, "height": 3, "options": [[1], []],
+        "asked": ["ann"]}  # fmt: skip
+TASK = json.dumps([{"data": {"image": "a.jpg", "case": "c1", "image_id": "a"}, "annotations": [
+    {"lead_time": 2.0, "result": [
+        {"id": "r", "from_name": "classes", "value": {"choices": ["1 goldfish"]}},
+        {"id": "b", "from_name": "boxes", "original_width": 9, "original_height": 8,
+         "value": {"x": 1, "y": 2, "width": 3, "height": 4, "rectanglelabels": ["1 goldfish"]}}]}
+]}]).encode()  # fmt: skip
+TALLY = (
+    ",".join((*counts.TEXTS, *counts.NUMBERS)).encode()
+    + b"\nlook,ann,person,A,cases,,cases,1,2,3,,\n"
+)
+BASE = (ROOT / "tests/workflow/study.yaml").read_text()
 VAL = "ILSVRC2012_val_00000001.JPEG"
 PREDICTIONS = ",".join(records.PREDICTIONS).encode()
 PREDICTIONS += b"\n0,a,1,ok,hen,6,,,0\n0,b,1,empty,,,,,0\n"
@@ -253,6 +293,24 @@ FILES = {
     "shard.tar": (tar(), read_shard),
     "shard.parquet": (parquet(), read_shard),
     "wheel": (wheel(), unpack),
+    "class ids": (b"# a few\n1\n22\n", lambda p: class_ids.read(p, 30)),
+    "labels of one's own": (b"image,label\na,hen;tench\nb,1 2\n",
+                            lambda p: own.read_labels(p, NAMES)),
+    "candidates": (b"image,candidates\na,1 2\nb,\n", candidates.read),
+    "confusions.csv": (b"labelled,predicted,count,weight\n1,2,3,0.5\n",
+                       lambda p: distractors.confusions(distractors.read_confusions(str(p)))),
+    "confusions.npy": (npy(), lambda p: distractors.read_confusions(str(p))),
+    "thumbnails": (thumbs(), thumbnails.read),
+    "configuration.yaml": (BASE.encode(), config.load),
+    "cases": (lines(CASES, CASE), case_files.read),
+    "key": (b"case,image,category,selected_by,source,kind,labels,valid\n"
+            b"c1,a,S-,random,net,model,1 2,1\n", case_files.read_key),
+    "decisions.csv": (b"case,image,annotator,role,labels,boxes,comment,seconds,at\n"
+                      b"c1,a,ann,annotator,1 -1,[],no,2.5,2026-01-01T00:00:00Z\n", decided),
+    "decisions.json": (TASK, decided),
+    "decisions.jsonl": (lines({"image_name": "a.jpg", "reannotated_labels": [1], "bboxes": [],
+                               "labelwise": {"annotator": "ann"}}), decided),
+    "tally": (TALLY, counts.load),
     **{f"image {kind}": (picture(kind), images.read) for kind in images.FORMATS},
 }  # fmt: skip
 

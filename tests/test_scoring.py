@@ -253,7 +253,7 @@ def test_stage(tmp_path):
     ("change", "message"),
     [
         ({"outcome": "odd"}, "line 3: unknown outcome 'odd'"),
-        ({"class": "cat"}, "line 3: class 'cat' is no id"),
+        ({"class": "cat"}, "line 3: class: 'cat' is not class ids"),
         ({"image": "a"}, "line 3: a is twice in repeat 1"),
     ],
 )

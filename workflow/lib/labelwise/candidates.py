@@ -3,17 +3,17 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from labelwise import records
+from labelwise import class_ids, records
 from labelwise.errors import LabelwiseError
 
 COLUMNS = ("image", "candidates")
 
 
 def read(path: str | Path) -> dict[str, list[int]]:
-    """Class ids offered for each image, ascending."""
+    """Class ids offered for each image, ascending; a broken cell is an error."""
     return {
-        row["image"]: list(records.ids(row["candidates"]))
-        for row in records.read_csv(path, COLUMNS)
+        row["image"]: list(class_ids.cell(row["candidates"], f"{path}: line {number}"))
+        for number, row in records.csv_lines(path, COLUMNS)
     }
 
 

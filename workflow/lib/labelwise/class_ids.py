@@ -1,4 +1,4 @@
-"""Files of class ids, one a line; ``#`` begins a comment (stdlib only)."""
+"""Class ids as files and cells have them (stdlib only)."""
 
 from pathlib import Path
 
@@ -6,8 +6,20 @@ from labelwise import records
 from labelwise.errors import LabelwiseError
 
 
+def cell(text: str | None, where: str) -> tuple[int, ...]:
+    """The class ids of a cell: ``"65 795"`` -> ``(65, 795)``; an empty one has none.
+
+    Raises:
+        LabelwiseError: something else is in it; the message begins with ``where``.
+    """
+    try:
+        return records.ids(text or "")
+    except ValueError:
+        raise LabelwiseError(f"{where}: {text!r} is not class ids separated by spaces") from None
+
+
 def read(path: str | Path, n_classes: int | None = None) -> set[int]:
-    """The class ids of a file.
+    """The class ids of a file with one a line; ``#`` begins a comment.
 
     Args:
         path: the file.

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from labelwise import draw, records
 from labelwise.classnames import normal
-from labelwise.errors import LabelwiseError
+from labelwise.errors import LabelwiseError, brief
 
 if TYPE_CHECKING:
     import numpy as np
@@ -198,8 +198,10 @@ def read_confusions(path: str) -> list[dict[str, Any]]:
 
         try:
             matrix = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise LabelwiseError(f"{path}: no confusion matrix: {error}") from None
+        except Exception as error:  # a broken header raises anything
+            raise LabelwiseError(f"{path}: no confusion matrix: {brief(error)}") from None
+        if not isinstance(matrix, np.ndarray) or matrix.dtype.kind not in "iuf":
+            raise LabelwiseError(f"{path}: no array of numbers")
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
             raise LabelwiseError(f"{path}: shape {matrix.shape}, not [classes, classes]")
         cells = zip(*np.nonzero(matrix), matrix[matrix != 0], strict=True)

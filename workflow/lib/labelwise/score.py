@@ -13,7 +13,7 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
-from labelwise import labels, records
+from labelwise import class_ids, labels, records
 from labelwise.errors import LabelwiseError, cli
 from labelwise.rules import Rules
 from labelwise.scoring import OUTCOME, Answer, Key
@@ -53,10 +53,7 @@ def read_predictions(path: str | Path) -> list[dict[str, Answer]]:
             raise LabelwiseError(f"{where}: {image} is twice in repeat {row['repeat']}")
         if row["outcome"] not in OUTCOME:
             raise LabelwiseError(f"{where}: unknown outcome {row['outcome']!r}")
-        try:
-            classes = records.ids(row["class"])
-        except ValueError:
-            raise LabelwiseError(f"{where}: class {row['class']!r} is no id") from None
+        classes = class_ids.cell(row["class"], f"{where}: class")
         run[image] = Answer(classes, row["outcome"], row["mapped"] == "1")
     if not runs:
         raise LabelwiseError(f"{path}: no rows")

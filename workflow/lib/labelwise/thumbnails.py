@@ -9,18 +9,25 @@ import argparse
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from labelwise import images, records
-from labelwise.errors import LabelwiseError, cli
+from labelwise.errors import LabelwiseError, brief, cli
 from labelwise.progress import progress
 
 SIDES = ((1000, 256), (10_000, 128))
 """Up to so many images the longer side is so many pixels; above all of them ``SMALLEST``."""
 SMALLEST = 64
 QUALITY = 80
+UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError),
+    *(KeyError, TypeError, ValueError, AttributeError),
+)
+"""What a broken archive, or an index of another form, ends in."""
+
 CREDITS = ("image", "author", "licence", "source")
 
 
@@ -92,8 +99,8 @@ def read(path: str | Path) -> dict[str, tuple[bytes, str]]:
             }
     except FileNotFoundError:
         raise LabelwiseError(f"{path}: no such file") from None
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise LabelwiseError(f"{path}: no archive of thumbnails: {error}") from None
+    except UNREADABLE as error:
+        raise LabelwiseError(f"{path}: no archive of thumbnails: {brief(error)}") from None
 
 
 @cli

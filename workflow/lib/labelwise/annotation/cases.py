@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labelwise import draw, records
+from labelwise import class_ids, draw, records
 from labelwise.errors import LabelwiseError
 
 FORMAT = "labelwise-cases/1"
@@ -166,10 +166,11 @@ def write_key(path: str | Path, sealed: Iterable[Sealed]) -> None:
 
 
 def read_key(path: str | Path) -> dict[str, Sealed]:
-    """The key by case."""
+    """The key by case; a broken cell is an error."""
     found: dict[str, Sealed] = {}
-    for row in records.read_csv(path, KEY):
-        source = Source(row["source"], row["kind"], records.ids(row["labels"]), row["valid"] == "1")
+    for number, row in records.csv_lines(path, KEY):
+        marks = class_ids.cell(row["labels"], f"{path}: line {number}")
+        source = Source(row["source"], row["kind"], marks, row["valid"] == "1")
         own = found.get(row["case"])
         head = {name: row[name] for name in ("case", "image", "category", "selected_by")}
         sources = (*(own.sources if own else ()), source)

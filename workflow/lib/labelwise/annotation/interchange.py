@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from labelwise import draw, records
+from labelwise import class_ids, draw, records
 from labelwise.annotation import cases as case_files
 from labelwise.annotation.cases import Cases
 from labelwise.annotation.decisions import FLAGS, Decision, settle
@@ -72,11 +72,11 @@ Values = Iterator[tuple[str, dict[str, Any]]]
 def _read_csv(path: Path) -> Values:
     for number, row in records.csv_lines(path, COLUMNS):
         where = f"{path}: line {number}"
+        marks = list(class_ids.cell(row["labels"], where))
         try:
-            marks = list(records.ids(row["labels"]))
             boxes = json.loads(row["boxes"] or "[]")
         except (ValueError, RecursionError):
-            raise LabelwiseError(f"{where}: labels are ids, boxes are JSON") from None
+            raise LabelwiseError(f"{where}: boxes are not JSON") from None
         yield where, {**row, "marks": marks, "boxes": boxes}
 
 
