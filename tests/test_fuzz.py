@@ -253,6 +253,7 @@ TALLY = (
     + b"\nlook,ann,person,A,cases,,cases,1,2,3,,\n"
 )
 BASE = (ROOT / "tests/workflow/study.yaml").read_text()
+MINE = own.Images("mine", ROOT / "data/demo/photos")
 VAL = "ILSVRC2012_val_00000001.JPEG"
 PREDICTIONS = ",".join(records.PREDICTIONS).encode()
 PREDICTIONS += b"\n0,a,1,ok,hen,6,,,0\n0,b,1,empty,,,,,0\n"
@@ -294,8 +295,8 @@ FILES = {
     "shard.parquet": (parquet(), read_shard),
     "wheel": (wheel(), unpack),
     "class ids": (b"# a few\n1\n22\n", lambda p: class_ids.read(p, 30)),
-    "labels of one's own": (b"image,label\na,hen;tench\nb,1 2\n",
-                            lambda p: own.read_labels(p, NAMES)),
+    "labels of one's own": (b"image,label\ncheetah,hen;tench\npolar-bear.jpg,1 2\n",
+                            lambda p: own.read_labels(p, NAMES, MINE)),
     "candidates": (b"image,candidates\na,1 2\nb,\n", candidates.read),
     "confusions.csv": (b"labelled,predicted,count,weight\n1,2,3,0.5\n",
                        lambda p: distractors.confusions(distractors.read_confusions(str(p)))),

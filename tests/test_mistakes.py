@@ -239,7 +239,7 @@ MISTAKES = {
         {"set/notes.txt": "none", "names.txt": "cat\ndog\n"}, init(), ["set: no image in this"]),
     "a study of one class": (
         {"set/cat/a.jpg": PICTURE, "names.txt": "cat\n"}, init(),
-        ["names.txt: 1 classes; a study has 2 to 20,000"]),
+        ["names.txt: 1 class; a study has 2 to 20,000"]),
     "folders that are no classes": (
         {"set/holiday/a.jpg": PICTURE, "names.txt": "cat\ndog\n"}, init(),
         ["its folder 'holiday' is no class name", "--labels CSV"]),
