@@ -68,13 +68,22 @@ def test_only_what_is_missing_is_sent_again(study, quick, plan, again):
 
 
 def test_refused_requests_of_a_batch(study, quick, capsys):
-    plan = {"errors": {1: (400, error("content_filter")), 2: (400, error("invalid_image"))}}
+    plan = {"errors": {1: (400, error("content_filter")), 2: (400, error("invalid_value"))}}
     with Fake(batches=[plan]) as fake:
-        assert "refused (400 invalid_image)" in study.fails(fake, capsys, batch=True)
+        assert "refused (400 invalid_value)" in study.fails(fake, capsys, batch=True)
         assert len(study.journal) == 5
         assert [e["finish"] for e in study.journal].count("content_filter") == 1
         study.run(fake, batch=True)
         assert [len(data.splitlines()) for data in fake.uploads] == [6, 1]
+
+
+def test_an_image_that_a_batch_refuses_is_an_outcome(study, quick):
+    plan = {"errors": {2: (400, error("invalid_image", "no image at all"))}}
+    with Fake(batches=[plan]) as fake:
+        found = study.run(fake, batch=True)
+    assert [line["finish"] == "image_error" for line in found].count(True) == 1
+    assert list(study.meta["image_errors"].values()) == ["no image at all"]
+    assert len(study.journal) == 5 and len(fake.uploads) == 1
 
 
 def test_a_batch_that_has_no_room_yet_is_made_again(study, quick):

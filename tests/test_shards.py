@@ -68,7 +68,7 @@ def test_an_archive_is_read_where_it_lies(tmp_path):
     assert rows[0]["file"].startswith(f"tar:{root}/x-0.tar:")
     assert [images.data(row["file"]) for row in rows] == [jpeg(1), jpeg(2), jpeg(3)]
     assert images.read(rows[0]["file"]).size == size(rows[0]["file"]) == (24, 16)
-    assert data_url(rows[0]["file"], provider=True).startswith("data:image/jpeg;base64,")
+    assert data_url(rows[0]["file"]).startswith("data:image/jpeg;base64,")
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == [
         "out.csv",
         "x-0.tar",

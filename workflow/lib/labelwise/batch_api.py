@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from pydantic_core import to_json
 
 from labelwise import chat, records
-from labelwise.calls import FILTERED, OUT_OF_QUOTA, PASSING, Caller
-from labelwise.engines.base import Answer, Question
+from labelwise.calls import BAD_IMAGE, FILTERED, OUT_OF_QUOTA, PASSING, Caller
+from labelwise.engines.base import Answer, Question, Told
 from labelwise.errors import LabelwiseError
 
 if TYPE_CHECKING:
@@ -64,13 +64,18 @@ class Batches:
         """Put the state on disk, whole or not at all."""
         records.write_json(self.path, {"batches": self.batches})
 
-    async def answer(self, questions: Iterator[Question]) -> AsyncIterator[list[Answer]]:
+    async def answer(self, questions: Iterator[Question]) -> AsyncIterator[list[Told]]:
         """Yield the answers of each batch as it ends; what is missing is sent again.
 
         Raises:
             LabelwiseError: what no other batch can mend, after all that was answered.
         """
-        self.left = {question.key: question for question in questions}
+        self.left = {}
+        for question in questions:
+            if refused := self.model.unfit(question):
+                yield [refused]
+            else:
+                self.left[question.key] = question
         for _ in range(ROUNDS):
             self._plan()
             waiting = self._waiting()
@@ -240,9 +245,10 @@ class Batches:
 
     async def _fetch(
         self, state: Any, batch: dict[str, Any]
-    ) -> tuple[list[Answer], LabelwiseError | None]:
+    ) -> tuple[list[Told], LabelwiseError | None]:
         """Answers of a batch that ended; questions without one stay in ``left``."""
-        answers, fatal = [], None
+        answers: list[Told] = []
+        fatal = None
         for name in (state.output_file_id, state.error_file_id):
             if name is None:
                 continue
@@ -255,6 +261,9 @@ class Batches:
                     answers.append(await self._priced(self.left.pop(key), reply))
                 elif error["code"] in FILTERED:
                     answers.append(self.model.filtered(self.left.pop(key)))
+                elif error["code"] in BAD_IMAGE:
+                    said = self.caller.clean(error["message"])
+                    answers.append(self.model.unseen(self.left.pop(key), said))
                 elif error["code"] in OUT_OF_QUOTA or not _passes(error):
                     fatal = fatal or LabelwiseError(
                         f"{self.caller.url}: batch {state.id}: request {self.left[key].id} was"
@@ -302,7 +311,8 @@ def _read(line: bytes) -> tuple[str, dict[str, Any] | None, dict[str, Any]]:
         except chat.Unusable as error:
             return key, None, {"status": 500, "code": "", "message": str(error)}
     told = result.get("error") or body.get("error") or {}
-    return key, None, {"status": status, "code": told.get("code"), "message": str(told)}
+    said = str(told.get("message") or told)
+    return key, None, {"status": status, "code": told.get("code"), "message": said}
 
 
 def _passes(error: dict[str, Any]) -> bool:

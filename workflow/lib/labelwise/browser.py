@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from labelwise.rules import Rules
 from labelwise.scoring import Answer, Key
 
 PAGES = Path(__file__).parent / "pages"
-FINISHES = ("stop", "length", "content_filter", "error")
+FINISHES = ("stop", "length", "content_filter", "image_error")
 UNKNOWN = 255
 """Category of an image that is not asked under a label set."""
 UNJUDGED = 2
@@ -141,7 +141,7 @@ class Page:
         ids: Sequence[str],
         rows: Mapping[str, Mapping[str, str]],
         asked: tuple[dict, list[dict]] | None,
-        said: Mapping[int, Mapping[str, str]],
+        said: Mapping[int, Mapping[str, Any]],
     ) -> int:
         """Add a run and return its number.
 
@@ -171,7 +171,10 @@ class Page:
             answers = [said[request["request"]] for request in once]
             run["request"] = self.column((of_image.get(image, 0) for image in ids), "u4")
             run["position"] = self.column((int(row["position"] or 0) for row in own), "u2")
-            texts = [self.strings(question(header, request)) for request in once]
+            texts = [
+                self.strings(question(header, request, answer.get("refused", ())))
+                for request, answer in zip(once, answers, strict=True)
+            ]
             run["prompt"] = self.column(texts, "u4")
             run["raw"] = self.column((self.strings(a["text"]) for a in answers), "u4")
             run["finish"] = self.column((self._finish(a["finish"]) for a in answers), "u1")
@@ -271,11 +274,11 @@ def _block(name: str, content: bytes) -> str:
     return f'<script type="text/plain" id="{name}">{text}</script>'
 
 
-def question(header: dict, request: dict) -> str:
+def question(header: dict, request: dict, without: Collection[int] = ()) -> str:
     """A prompt as text, with images as numbered placeholders: alike for all images of a run."""
-    prompt, n, parts = prompts.render(header, request), 0, []
+    prompt, n, parts = prompts.render(header, request, without), 0, []
     for kind, text in prompt.user:
-        n += kind == "image"
+        n += kind == "image" or text == prompts.UNSHOWN
         parts.append(text if kind == "text" else f"[image {n}]")
     texts = [prompt.system, "".join(parts)]
     texts += [f"[the answer starts with] {prompt.primer}"] if prompt.primer else []

@@ -35,6 +35,13 @@ SHARE = 16
 """Calls under way of one client: its pool looks at every connection twice a call."""
 
 FILTERED = ("content_filter", "content_policy_violation")
+BAD_IMAGE = (
+    *("invalid_image", "invalid_image_format", "invalid_image_mode", "invalid_base64_image"),
+    *("image_parse_error", "image_too_large", "image_too_small", "image_file_too_large"),
+    *("unsupported_image_media_type", "empty_image_file"),
+)
+"""Codes of an image that the provider cannot take."""
+
 OUT_OF_QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
 PASSING = (408, 409, 425, 429)
 
@@ -45,6 +52,10 @@ class Again(Exception):
     def __init__(self, why: str, wait: float = 0.0, billed: bool = False) -> None:
         super().__init__(why)
         self.wait, self.billed = wait, billed
+
+
+class Unseen(Exception):
+    """The server cannot take an image of the prompt: an outcome, not a failure."""
 
 
 class Filtered(Exception):
@@ -148,6 +159,7 @@ class Caller:
             LabelwiseError: no answer in time, or what no other attempt can mend; from then on
                 nothing more is sent and waiting calls are cancelled.
             Filtered: the content filter refused.
+            Unseen: an image of the prompt was refused.
         """
         began: float | None = None
 
@@ -227,6 +239,8 @@ class Caller:
         said = self.clean(error.message)
         if codes & set(FILTERED):
             return Filtered(said)
+        if codes & set(BAD_IMAGE):
+            return Unseen(said)
         if status in (401, 403):
             return LabelwiseError(
                 f"{self.url}: refuses the key (HTTP {status}); check the environment variable"

@@ -12,7 +12,6 @@ from typing import Any
 
 from labelwise import images, media, servers
 from labelwise.engines.base import Question, cut
-from labelwise.errors import LabelwiseError
 
 PROVIDER_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 ENUM_VALUES, ENUM_CHARACTERS = 1000, 15_000
@@ -22,24 +21,29 @@ STOPS = 4
 """How many stop strings the provider takes; answers are cut at all of them here."""
 
 
-def data_url(file: str | Path, provider: bool) -> str:
-    """The bytes of an image as a data URL; its content decides the type, not its suffix.
+def unfit(files: Sequence[str | Path], provider: bool) -> dict[int, str]:
+    """Why images cannot be sent, by their number from 1; their content decides, not their suffix.
 
     Args:
-        file: as of ``images.data``.
+        files: as of ``images.data``.
         provider: OpenAI itself, which takes fewer types than other servers.
 
     Raises:
-        LabelwiseError: a file that cannot be read, or of a type that the server does not take.
+        LabelwiseError: a file that cannot be read.
     """
+    why = {}
+    for number, file in enumerate(files, 1):
+        kind = media.kind(images.data(file))
+        if not kind or (provider and kind not in PROVIDER_TYPES):
+            taken = f"; the provider takes {', '.join(PROVIDER_TYPES)}" if provider else ""
+            why[number] = f"{file}: servers take no {kind or 'file of this kind'}{taken}"
+    return why
+
+
+def data_url(file: str | Path) -> str:
+    """The bytes of an image as a data URL; a file that cannot be read is an error."""
     data = images.data(file)
-    kind = media.kind(data)
-    if not kind or (provider and kind not in PROVIDER_TYPES):
-        raise LabelwiseError(
-            f"{file}: servers take no {kind or 'file of this kind'}; the provider takes"
-            f" {', '.join(PROVIDER_TYPES)}"
-        )
-    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    return f"data:{media.kind(data)};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def schema(
@@ -100,7 +104,7 @@ def body(
     content: list[dict[str, Any]] = []
     for kind, text in question.prompt.user:
         if kind == "image":
-            image = {"url": data_url(next(files), provider), "detail": spec.get("detail", "high")}
+            image = {"url": data_url(next(files)), "detail": spec.get("detail", "high")}
             content.append({"type": "image_url", "image_url": image})
         else:
             content.append({"type": "text", "text": text})

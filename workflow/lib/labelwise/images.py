@@ -13,7 +13,10 @@ import argparse
 import hashlib
 import io
 import json
+import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
@@ -145,14 +148,26 @@ def workers() -> int:
     return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
 
 
+def begin_worker() -> None:
+    """Have a worker process end when its parent does, and leave Ctrl-C to it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end() -> None:
+        parent.join()
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end, daemon=True).start()
+
+
 def in_workers(function: Callable, items: Sequence, what: str) -> Iterable:
     """Yield ``function`` of each item, in order; in worker processes where there are many items."""
     if len(items) < WORKERS_FROM or workers() < 2:
         yield from progress(map(function, items), len(items), what)
         return
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(workers(), mp_context=get_context("forkserver")) as pool:
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(workers(), context, begin_worker) as pool:
         found: Any = pool.map(function, items, chunksize=16)
         with closing(found):
             yield from progress(found, len(items), what)

@@ -3,6 +3,12 @@
 Answers are journalled as they arrive; those the journal knows are not asked again, and a model
 whose answers are all known is not even loaded. Requests and answers pass through one by one: memory
 holds the names of images and answers alone.
+
+An image that a model cannot be shown counts as ``image_error``, and the run goes on. Its prompt is
+asked again with a text in its place (``prompts.UNSHOWN``) if it holds other images, else not at
+all. The response says so: ``refused`` has the numbers of such images, ``finish`` is ``image_error``
+where no other is left; the record has the reasons (``image_errors``). That is no answer, so the
+journal does not hold it: another run of the job tries again.
 """
 
 import argparse
@@ -13,21 +19,40 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from labelwise import classnames, gpu, plugins, prompts, provenance, records
-from labelwise.engines.base import Answer, Engine, Question, Run
+from labelwise.engines.base import Answer, Engine, Question, Refused, Run, Told
 from labelwise.errors import LabelwiseError, cli
 from labelwise.journal import Journal, key
 from labelwise.progress import progress
 
 Asked = Callable[[], Iterator[dict]]
 """Gives the requests of a run, anew each time."""
+
+IMAGE_ERROR = "image_error"
+"""Finish of a request of which no image can be shown."""
+
+Images = Mapping[str, tuple[str, str]]
+"""File and SHA-256 of each image, by its id."""
+
+
+@dataclass(frozen=True)
+class Unshown:
+    """A request with images that the model cannot be shown.
+
+    ``why`` has the reasons by number in the prompt, from 1; ``name`` is the answer to the prompt
+    without them, None where nothing is left to ask.
+    """
+
+    why: dict[int, str]
+    name: str | None = None
 
 
 def load(spec: dict[str, Any], run: Run) -> Engine:
@@ -42,7 +67,12 @@ def load(spec: dict[str, Any], run: Run) -> Engine:
 
 
 def key_of(
-    spec: dict, header: dict, request: dict, digests: Mapping[str, str], names: Sequence[str]
+    spec: dict,
+    header: dict,
+    request: dict,
+    digests: Mapping[str, str],
+    names: Sequence[str],
+    without: Collection[int] = (),
 ) -> str:
     """The journal key of one request: all that the model is shown, and how.
 
@@ -53,8 +83,9 @@ def key_of(
         digests: SHA-256 of each image's bytes.
         names: class names; they count where the answer is found among them and not written
             (``header["decoding"]``).
+        without: numbers of images that the model cannot be shown (``prompts.render``).
     """
-    prompt = prompts.render(header, request)
+    prompt = prompts.render(header, request, without)
     seen = {
         "system": prompt.system,
         "user": [[k, digests[v] if k == "image" else v] for k, v in prompt.user],
@@ -84,7 +115,7 @@ def infer(
     spec: dict[str, Any],
     run: Run,
     asked: Asked,
-    images: Mapping[str, tuple[str, str]],
+    images: Images,
     journal: Journal,
     out: str | Path,
     gpus: int | None = None,
@@ -95,15 +126,19 @@ def infer(
         spec: the model's entry.
         run: what its engine may know.
         asked: the requests.
-        images: image id to file and SHA-256.
+        images: what can be asked about.
         journal: the run's journal, open.
         out: the responses (JSON lines).
         gpus: how many to lease if the model is needed; see ``labelwise.gpu``.
+
+    Raises:
+        LabelwiseError: a request is left unanswered, or no image at all could be shown.
     """
     digests = {image: digest for image, (_, digest) in images.items()}
     names = [key_of(spec, run.header, request, digests, run.names) for request in asked()]
     del digests
     facts: dict[str, Any] = {"asked": 0}
+    unshown: dict[str, Unshown] = {}
     with ExitStack() as stack:
         known = journal
         if any(name not in known for name in names):
@@ -120,10 +155,16 @@ def infer(
                 known = stack.enter_context(Journal(Path(folder) / "answers.jsonl"))
                 names = list(map(str, range(len(names))))
             todo = partial(_unknown, asked, names, known)
-            facts["asked"] = _ask(engine, run, todo, images, known)
+            facts["asked"], unshown = _ask(engine, spec, run, todo, images, known)
             facts["engine"] = engine.describe()
+            if unshown and not known:
+                why = next(iter(next(iter(unshown.values())).why.values()))
+                raise LabelwiseError(
+                    f"{run.header['protocol']}: {spec['engine']} can be shown no image of the"
+                    f" {facts['asked']} requests; the first: {why}"
+                )
         facts["replayed"] = len(names) - facts["asked"]
-        records.write_jsonl(out, _responses(spec, asked, names, known, facts))
+        records.write_jsonl(out, _responses(spec, asked, names, known, unshown, facts))
     return facts
 
 
@@ -140,36 +181,74 @@ def _unknown(
 
 def _ask(
     engine: Engine,
+    spec: dict[str, Any],
     run: Run,
     todo: Callable[[], Iterator[tuple[dict, str]]],
-    images: Mapping[str, tuple[str, str]],
+    images: Images,
     journal: Journal,
-) -> int:
-    """Have the engine answer what is to do, and journal the answers; returns their number."""
+) -> tuple[int, dict[str, Unshown]]:
+    """Have the engine answer what is to do, and journal the answers.
+
+    Returns:
+        How many requests that were, and those with images that could not be shown, by name.
+    """
     shown = [len(request["images"]) for request, _ in todo()]
-    waiting: dict[int, tuple[str, int]] = {}
+    waiting: dict[int, Question] = {}
+    unshown: dict[str, Unshown] = {}
+    sync = getattr(engine, "synced", False)
+
+    def question(request: dict, name: str, without: Collection[int] = ()) -> Question:
+        kept = [i for n, i in enumerate(request["images"], 1) if n not in without]
+        files = tuple(images[image][0] for image in kept)
+        prompt = prompts.render(run.header, request, without)
+        return Question(request["request"], prompt, request, files, name)
 
     def questions() -> Iterator[Question]:
         for request, name in todo():
-            number, files = request["request"], tuple(images[i][0] for i in request["images"])
-            waiting[number] = name, len(files)
-            yield Question(number, prompts.render(run.header, request), request, files, name)
+            yield waiting.setdefault(request["request"], question(request, name))
 
-    def answered(answer: Answer) -> int:
-        """Images of a question that waits no longer."""
-        return waiting.pop(answer.id)[1]
-
-    what = f"{run.header['protocol']}, {len(shown)} requests, images"
-    note = getattr(engine, "note", None)
-    sync = getattr(engine, "synced", False)
-    for answer in progress(engine.answer(questions()), sum(shown), what, note, answered):
+    def keep(name: str, answer: Answer) -> None:
         entry = {"text": answer.text, "finish": answer.finish, "usage": answer.usage}
         if answer.facts:
             entry["facts"] = answer.facts
         if answer.scored:
             entry["scored"] = answer.scored
-        journal.add(waiting[answer.id][0], entry, sync)
-    return len(shown)
+        journal.add(name, entry, sync)
+
+    def again(request: dict, why: dict[int, str]) -> Unshown:
+        """Ask without the images that cannot be shown, until all others can."""
+        digests = {image: images[image][1] for image in request["images"]}
+        while left := [n for n in range(1, len(request["images"]) + 1) if n not in why]:
+            name = key_of(spec, run.header, request, digests, run.names, why)
+            for found in () if name in journal else engine.answer([question(request, name, why)]):
+                if isinstance(found, Answer):
+                    keep(name, found)
+                else:
+                    why = why | {left[n - 1]: reason for n, reason in found.why.items()}
+            if len(why) + len(left) == len(request["images"]):
+                return Unshown(why, name)
+        return Unshown(why)
+
+    def ended(answers: Iterable[Told]) -> Iterator[Question]:
+        """Questions that wait no longer."""
+        refused = []
+        for found in answers:
+            one = waiting.pop(found.id)
+            if isinstance(found, Refused):
+                refused.append((one, found.why))
+            else:
+                keep(one.key, found)
+                yield one
+        for one, why in refused:
+            unshown[one.key] = again(one.request, why)
+            yield one
+
+    what = f"{run.header['protocol']}, {len(shown)} requests, images"
+    note = getattr(engine, "note", None)
+    done = ended(engine.answer(questions()))
+    for _ in progress(done, sum(shown), what, note, lambda one: len(one.files)):
+        pass
+    return len(shown), unshown
 
 
 def _responses(
@@ -177,13 +256,23 @@ def _responses(
     asked: Asked,
     names: Sequence[str],
     known: Mapping[str, dict[str, Any]],
+    unshown: Mapping[str, Unshown],
     facts: dict[str, Any],
 ) -> Iterator[dict[str, Any]]:
-    """The lines of the responses; when they are read, ``facts`` has tokens and costs."""
+    """The lines of the responses; when they are read, ``facts`` has errors, tokens and costs."""
     tokens: Counter[str] = Counter()
+    errors: dict[str, str] = {}
     told, cost = False, 0.0
     by: Counter[str] = Counter()
     for request, name in zip(asked(), names, strict=True):
+        refused: dict[str, Any] = {}
+        if (gone := unshown.get(name)) is not None:
+            refused = {"refused": sorted(gone.why)}
+            errors |= {request["images"][n - 1]: gone.why[n] for n in sorted(gone.why)}
+            if gone.name is None:
+                yield {"request": request["request"], "text": "", "finish": IMAGE_ERROR} | refused
+                continue
+            name = gone.name
         if name not in known:
             raise LabelwiseError(
                 f"the engine {spec['engine']} left request {request['request']} unanswered"
@@ -195,8 +284,10 @@ def _responses(
             cost += entry["facts"].get("cost_usd", 0.0)
             by[" ".join(entry["facts"]["by"])] += 1
         said = {"request": request["request"], "text": entry["text"], "finish": entry["finish"]}
-        yield said | {key: entry[key] for key in ("scored",) if key in entry}
+        yield said | {key: entry[key] for key in ("scored",) if key in entry} | refused
     facts["tokens"] = dict(sorted(tokens.items()))
+    if errors:
+        facts["image_errors"] = errors
     if told:
         facts |= {"cost_usd": round(cost, 9), "answered_by": by}
 
@@ -246,12 +337,19 @@ def main(argv: list[str] | None = None) -> None:
         labels = {row["image"]: records.ids(row["labels"]) for _, row in table}
     run = Run(header, classnames.read(args.classes), labels, cache=args.cache)
     table = records.stream_csv(args.images, records.IMAGES)
-    images = {row["image"]: (row["file"], row["sha256"]) for _, row in table}
+    images: Images = {row["image"]: (row["file"], row["sha256"]) for _, row in table}
     with Journal(args.journal) as journal:
         facts = infer(spec, run, asked, images, journal, args.out, args.gpus)
     facts |= {"axes": json.loads(args.axes), "model": spec}
     facts["requests_sha256"] = _sha256(args.requests)
     records.write_json(args.meta, provenance.meta(started, **facts))
+    if errors := facts.get("image_errors"):
+        image, why = next(iter(errors.items()))
+        print(
+            f"{len(errors)} images cannot be shown to the model and count as wrong (image_error);"
+            f" the first, {image}: {why}",
+            file=sys.stderr,
+        )
     print(
         f"asked {facts['asked']}, replayed {facts['replayed']}, {time.time() - started:.1f} s",
         file=sys.stderr,

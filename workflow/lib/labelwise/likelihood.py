@@ -60,6 +60,8 @@ def rows(
     rule = header.get("decoding", {}).get("score", "")
     for request in asked:
         scored = said[request["request"]].get("scored")
+        if said[request["request"]].get("refused"):
+            continue
         if scored is None:
             raise LabelwiseError(
                 f"responses: {header['protocol']} scored no names; only runs of kind likelihood do"

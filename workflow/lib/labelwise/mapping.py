@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from labelwise import classnames, gpu, likelihood, prompts, records
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
-from labelwise.parsing import parse
+from labelwise.response import answers
 from labelwise.wording import unwrapped
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def predict(
     """Rows of a predictions file before mapping: by repeat, then in the image set's order.
 
     Args:
-        responses: ``{"request", "text", "finish"}``, one per request, in any order.
+        responses: one per request, in any order; see ``labelwise.response``.
         header: of the requests file.
         asked: its requests.
         images: rows of the image set, with ``image`` and ``status``.
@@ -91,7 +91,7 @@ def predict(
     repeats = 1
     for request, response in _answered(asked, responses):
         repeats = max(repeats, request["repeat"] + 1)
-        for answer in parse(response["text"], response["finish"], header, request, names):
+        for answer in answers(response, header, request, names):
             found[request["repeat"], answer.image] = {
                 "repeat": request["repeat"],
                 "image": answer.image,

@@ -47,6 +47,8 @@ def total(metas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for meta in metas:
         tokens.update(meta["tokens"])
     found["tokens"] = dict(tokens)
+    if errors := {i: why for m in metas for i, why in m.get("image_errors", {}).items()}:
+        found["image_errors"] = errors
     own = ("asked", "replayed", "seconds", "started", "ended", "machine", "engine")
     found["shards"] = [{key: meta[key] for key in own if key in meta} for meta in metas]
     return found

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import classnames, parsing, prompts, records
+from labelwise import classnames, prompts, records
 from labelwise.classnames import Names, normal
 from labelwise.errors import LabelwiseError, cli
 from labelwise.records import write_json
+from labelwise.response import answers
 from labelwise.statistics import wilson
 
 Answers = dict[tuple[int, str], tuple[Any, str]]
@@ -56,7 +57,7 @@ def read(responses: Path, requests: Path | None, classes: Path | None) -> Answer
         line = said.get(request["request"])
         if line is None:
             raise LabelwiseError(f"{responses}: no answer to request {request['request']}")
-        for answer in parsing.parse(line["text"], line["finish"], header, request, names):
+        for answer in answers(line, header, request, names):
             meant = answer.classes or (answer.outcome, normal(answer.answer))
             found[request["repeat"], answer.image] = meant, answer.answer
     return found

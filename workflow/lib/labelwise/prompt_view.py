@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from collections.abc import Collection
 from pathlib import Path
 
 from labelwise import prompts
@@ -37,9 +38,9 @@ def show(image: str, protocol: str, config: dict, folder: str | Path = "results/
     )
 
 
-def describe(header: dict, request: dict, width: int = 100) -> str:
-    """One prompt on a screen, long lines folded, images as placeholders."""
-    prompt = prompts.render(header, request)
+def describe(header: dict, request: dict, width: int = 100, without: Collection[int] = ()) -> str:
+    """One prompt on a screen, long lines folded, images as placeholders; see ``prompts.render``."""
+    prompt = prompts.render(header, request, without)
     parts = [text if kind == "text" else f"[image {text}]" for kind, text in prompt.user]
     blocks = [("before the images", prompt.system), ("user", "".join(parts))]
     blocks += [("the answer starts with", prompt.primer)]

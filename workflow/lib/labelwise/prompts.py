@@ -15,7 +15,7 @@ template.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -32,6 +32,9 @@ HEADER |= dict.fromkeys(KEYS, str)
 
 REQUEST = {**dict.fromkeys(KEYS, str), "options": list}
 """What a request may hold instead of its header."""
+
+UNSHOWN = "(This image cannot be shown.)"
+"""Stands in a prompt for an image that the model cannot take."""
 
 LIST_FORMATS = ("comma", "newline", "numbered", "json")
 LIST_ORDERS = ("fixed", "alphabetical", "shuffled")
@@ -89,13 +92,17 @@ def stream(path: str | Path, shard: tuple[int, int] = (1, 1)) -> Iterator[dict]:
         yield line
 
 
-def render(header: dict, request: dict) -> Prompt:
-    """The prompt of one request of a file with this header (no template engine needed)."""
+def render(header: dict, request: dict, without: Collection[int] = ()) -> Prompt:
+    """The prompt of one request of a file with this header (no template engine needed).
+
+    ``without`` are the numbers of images that the model cannot be shown: ``UNSHOWN`` stands in
+    their places, and the numbers of the others stay what they are.
+    """
     user = []
     for n, image in enumerate(request["images"], 1):
         label = request.get("image", header["image"]).replace("{n}", str(n))
         user += [("text", label)] if label else []
-        user += [("image", image)]
+        user += [("text", UNSHOWN) if n in without else ("image", image)]
     closing = request.get("closing", header["closing"])
     user += [("text", closing)] if closing else []
     return Prompt(

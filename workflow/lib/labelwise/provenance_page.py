@@ -65,6 +65,7 @@ def sections(metas: Sequence[Meta], weights: Sequence[Path], config: Meta) -> li
             ),
             "rows": [_run(meta) for meta in metas],
         },
+        *_errors(metas),
         {"title": "Configuration", "text": _yaml(config)},
     ]
 
@@ -139,11 +140,7 @@ def _weight(path: Path) -> list[str]:
 def _run(meta: Meta) -> list[str]:
     tokens = sum(value for value in meta.get("tokens", {}).values() if isinstance(value, int))
     return [
-        "/".join(
-            str(meta["axes"][k])
-            for k in ("images", "model", "look", "protocol", "batching")
-            if k in meta["axes"]
-        ),
+        _name(meta),
         meta["started"],
         f"{meta['seconds']:.1f}",
         str(meta.get("asked", "")),
@@ -151,6 +148,24 @@ def _run(meta: Meta) -> list[str]:
         f"{tokens}" if tokens else "",
         f"{meta['cost_usd']:.4f}" if "cost_usd" in meta else "",
     ]
+
+
+def _errors(metas: Sequence[Meta]) -> list[dict[str, Any]]:
+    """The section of images that could not be shown; none where all could."""
+    rows = [
+        [_name(meta), image, why]
+        for meta in metas
+        for image, why in sorted(meta.get("image_errors", {}).items())
+    ]
+    said = "They count as wrong (image_error); other images of their prompts were asked about."
+    columns = _columns("run", "image", "why")
+    title = "Images that a model could not be shown"
+    return [{"title": title, "lines": [said], "columns": columns, "rows": rows}] if rows else []
+
+
+def _name(meta: Meta) -> str:
+    axes = ("images", "model", "look", "protocol", "batching")
+    return "/".join(str(meta["axes"][axis]) for axis in axes if axis in meta["axes"])
 
 
 def _total(metas: Sequence[Meta]) -> str:

@@ -284,7 +284,10 @@ def hold(value: Any, where: str, **kinds: type) -> None:
 def read_responses(path: str | Path) -> Iterator[dict[str, Any]]:
     """Yield the lines of a responses file, each with ``request``, ``text`` and ``finish``."""
     for number, line in enumerate(read_jsonl(path), 1):
-        hold(line, f"{path}:{number}: not a response", request=int, text=str, finish=str)
+        where = f"{path}:{number}: not a response"
+        hold(line, where, request=int, text=str, finish=str)
+        if "refused" in line:
+            hold(line, where, refused=list)
         yield line
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from labelwise import classnames, config, labels, prompt_view, prompts, records
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
-from labelwise.parsing import parse
 from labelwise.records import dump_line
+from labelwise.response import answers
 from labelwise.score import answer_key, read_predictions
 from labelwise.scoring import Judged
 
@@ -62,7 +62,8 @@ def screen(
     if not mine:
         raise LabelwiseError(f"image {image}: not among the requests of {run}")
     yield f"=== question (request {mine[0]['request']})"
-    question = prompt_view.describe(header, mine[0]).split("\n")
+    without = said[mine[0]["request"]].get("refused", ())
+    question = prompt_view.describe(header, mine[0], without=without).split("\n")
     if not full and len(question) > 2 * LINES:
         left_out = f"    ... {len(question) - 2 * LINES} lines; --full shows them ..."
         question[LINES:-LINES] = [left_out]
@@ -74,11 +75,7 @@ def screen(
     judged = key.judge([{image: run[image]} for run in read_predictions(predicted)])
     for number, request in enumerate(mine):
         response, row = said[request["request"]], rows[request["repeat"]]
-        answer = next(
-            a
-            for a in parse(response["text"], response["finish"], header, request, names)
-            if a.image == image
-        )
+        answer = next(a for a in answers(response, header, request, names) if a.image == image)
         yield f"=== repeat {request['repeat']}, image {answer.position} of its prompt"
         if number and "options" in request:
             options = (f"{option['letter']}. {option['name']}" for option in request["options"])

@@ -18,13 +18,13 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import cycle, islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from labelwise import bench, classnames, images, prompts, requests, tiny
+from labelwise import bench, classnames, prompts, requests, tiny
 from labelwise.engines import composed, transformers
 from labelwise.engines.base import Question, Run
 from labelwise.journal import key
@@ -41,13 +41,20 @@ PROTOCOL = {
 MODELS = ("composed", "qwen3-vl")
 
 
-def asked(header: dict[str, Any], count: int, each: int = 1) -> Iterator[Question]:
-    """``count`` questions about ``each`` photographs, which come again after the last."""
-    photos = cycle(sorted(PHOTOS.glob("*.jpg")))
-    for number in range(count):
+def photographs() -> Iterator[str]:
+    """The photographs for ever; each time round by another path, so that no engine knows them."""
+    names = sorted(file.name for file in PHOTOS.glob("*.jpg"))
+    for again in count():
+        yield from (f"{PHOTOS}/{'./' * again}{name}" for name in names)
+
+
+def asked(header: dict[str, Any], number: int, each: int = 1) -> Iterator[Question]:
+    """Questions about ``each`` photographs, which come again after the last."""
+    photos = photographs()
+    for n in range(number):
         files = tuple(islice(photos, each))
-        request = {"request": number, "repeat": 0, "images": [file.stem for file in files]}
-        yield Question(number, prompts.render(header, request), request, files)
+        request = {"request": n, "repeat": 0, "images": [Path(file).stem for file in files]}
+        yield Question(n, prompts.render(header, request), request, files)
 
 
 def timed(function: Callable[[], Any]) -> tuple[Any, float, float]:
@@ -79,9 +86,7 @@ def plain_composed(model: composed.Model, question: Question) -> str:
 @torch.inference_mode()
 def plain_qwen(model: transformers.Model, question: Question) -> str:
     """One answer of ``generate`` to the whole prompt, as the processor makes it."""
-    text = "".join(model.chat.pieces(question.prompt))
-    pictures = [images.read(file) for file in question.files]
-    inputs = model._process(text, pictures, model._specials(text))
+    inputs = model.sight.show([question], whole=True).tensors()
     out = model.model.generate(
         **{name: value.to(model.model.device) for name, value in inputs.items()},
         max_new_tokens=model.header["max_tokens"],
@@ -94,7 +99,8 @@ def plain_qwen(model: transformers.Model, question: Question) -> str:
 
 def visual_tokens(model: transformers.Model, questions: Iterator[Question]) -> float:
     """Tokens that stand for the image in a prompt, on average."""
-    counts = [int((model._see(q).source.ids == model.image_id).sum()) for q in questions]
+    shown = (model.sight.show([q], whole=False) for q in questions)
+    counts = [int((s.inputs["input_ids"] == model.image_id).sum()) for s in shown]
     return sum(counts) / len(counts)
 
 
@@ -116,8 +122,8 @@ def measure(name: str, n_ours: int, n_plain: int, folder: Path) -> dict[str, Any
     few = list(asked(header, n_plain))
     peer(model, few[0])  # warm both sides before their clocks start
     said, peer_s, peer_cpu = timed(lambda: [peer(model, question) for question in few])
-    model.images_encoded = 0
     if name == "composed":
+        model.images_encoded = 0
         model.look.cache_clear()
     stream, warm_s, _ = timed(lambda: model.answer(asked(header, n_ours)))
     answers, our_s, our_cpu = timed(lambda: list(stream))
@@ -154,7 +160,7 @@ def measure(name: str, n_ours: int, n_plain: int, folder: Path) -> dict[str, Any
         "question_tokens": question,
         "template_per_image": alone / n - visual - question,
         "prefix_reuse": shared / (shared + alone),
-        "encodes_per_image": model.images_encoded / n,
+        "encodes_per_image": model.describe()["images_encoded"] / n,
         "bytes_per_answer": max(len(dump_line(record).encode()) + 1 for record in records),
         "tensor_batch": model.describe()["tensor_batch"],
         "prefix": model.describe().get("prefix", "shared"),
@@ -170,7 +176,7 @@ def main(argv: Sequence[str]) -> None:
     )
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--images", type=int, default=96, help="images that ours is asked")
-    parser.add_argument("--plain", type=int, default=6, help="of these the plain loop is asked")
+    parser.add_argument("--plain", type=int, default=12, help="of these the plain loop is asked")
     parser.add_argument("--json", type=Path, metavar="OUT")
     args = parser.parse_args(argv)
     results = []

@@ -1,19 +1,22 @@
 """``python -m labelwise.bench gpu``: a real model's size on one GPU, against what the GPU could do.
 
 The architecture and sizes of Qwen3-VL-8B with random bfloat16 weights (17 GB on disk while it
-runs), the closed world with 1000 class names, 1, 5 and 10 photographs a prompt, 8 answer tokens a
-photograph. Beside our seconds an image stand:
+runs), the closed world with 1000 class names, 1, 5 and 10 photographs a prompt. Random weights end
+no answer, so each has all the tokens that it may have: 24, 88 and 168. Beside our seconds an image
+stand:
 
 - the floor: floating-point operations of one prompt after the shared prefix, of its images and of
   its answer, over the rate that a large bfloat16 matrix product reaches on this GPU;
 - the plain loop of a peer: ``generate`` on the whole prompt, one prompt at a time;
-- the share of our seconds in which the GPU computes, by its kernels' own times.
+- the share of our seconds in which the GPU computes, by its kernels' own times, and the most memory
+  that it held.
 
 Answers mean nothing; that sharing the prefix changes no logit beyond rounding is checked by the
 engine before its first answer, and said in the column ``prefix``.
 """
 
 import argparse
+import gc
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -39,8 +42,9 @@ TEXT = {
     "num_key_value_heads": 8,
     "head_dim": 128,
     "initializer_range": 0.02,
-    "rope_scaling": {
+    "rope_parameters": {
         "rope_type": "default",
+        "rope_theta": 5_000_000,
         "mrope_section": [24, 20, 20],
         "mrope_interleaved": True,
     },
@@ -131,17 +135,23 @@ def measure(
     folder: Path, names: list[str], each: int, prompts: int, plain: int, dtype: str, rate: float
 ) -> dict[str, Any]:
     """One row: ``each`` images a prompt, ``prompts`` asked by ours and ``plain`` by the peer."""
+    gc.collect()  # the model of the row before
+    cuda = torch.cuda.is_available()
     header, _ = requests.make_header("closed", PROTOCOL, names, each, "sorted")
     spec = {"engine": "transformers", "folder": str(folder), "dtype": dtype}
     model = transformers.Model(spec | {"max_pixels": 200_000}, Run(header, names))
     few = list(asked(header, plain, each))
-    plain_qwen(model, few[0])
+    plain_qwen(model, few[0])  # both sides are warm before their clocks start
     _, peer_s, _ = timed(lambda: ([plain_qwen(model, question) for question in few], _wait()))
+    if cuda:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
     stream, warm_s, _ = timed(lambda: model.answer(asked(header, prompts, each)))
     answers, our_s, _ = timed(lambda: (list(stream), _wait())[0])
-    row = model._see(few[0])
+    peak = torch.cuda.max_memory_allocated() / 1e9 if cuda else None
+    row = model.row(model.sight.show(few[:1], whole=False))
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        model._encode([row.source])
+        model.vision.encode([row.source])
     usage = [answer.usage for answer in answers]
     own, past, answered = (
         sum(u[key] for u in usage) / len(usage) for key in ("prefilled", "shared", "generated")
@@ -162,6 +172,7 @@ def measure(
         "ratio_floor": ours / (flop / each / rate),
         "plain_s": peer_s / (plain * each),
         "ratio_plain": peer_s / (plain * each) / ours,
+        "peak_gb": peak,
         "busy": busy(model, list(asked(header, prompts, each))),
         "prefix": model.describe()["prefix"],
         "tensor_batch": model.describe()["tensor_batch"],
@@ -199,7 +210,8 @@ def main(argv: Sequence[str]) -> None:
                 f"{each} images a prompt: {1 / m['ours_s']:.1f} images/s, {m['ratio_floor']:.2f}"
                 f" times the floor of {m['tflop_per_image']:.2f} TFLOP an image,"
                 f" {m['ratio_plain']:.1f} times faster than the plain loop, GPU busy"
-                f" {m['busy']:.0%}, prefix {m['prefix']}, tensor batch {m['tensor_batch']}",
+                f" {m['busy']:.0%}, at most {m['peak_gb']:.1f} GB, prefix {m['prefix']}, tensor"
+                f" batch {m['tensor_batch']}",
                 flush=True,
             )
     print(f"a bfloat16 matrix product reaches {rate / 1e12:.0f} TFLOP/s")

@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from labelwise import bench, classnames, images, requests, tiny
+from labelwise import bench, classnames, requests, tiny
 from labelwise.bench.closed_world import MODELS, PROTOCOL, asked, timed
 from labelwise.engines import composed, transformers
 from labelwise.engines.base import Question, Run
@@ -49,8 +49,7 @@ def whole_prompt(name: str, model: Any, question: Question) -> dict[str, torch.T
         for file, piece in zip(question.files, pieces, strict=True):
             parts += [model._look(file), model._embed(piece)]
         return {"inputs_embeds": torch.cat(parts)[None]}
-    text = "".join(model.chat.pieces(question.prompt))
-    return model._process(text, [images.read(f) for f in question.files], model._specials(text))
+    return model.sight.show([question], whole=True).tensors()
 
 
 @torch.inference_mode()

@@ -62,11 +62,28 @@ class Answer:
     scored: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class Refused:
+    """Images of a question that the model cannot be shown: told in place of an answer.
+
+    ``why`` has the reason of each by its number in the prompt, from 1, and at least one. The prompt
+    is asked again without them where it has others (``prompts.render``).
+    """
+
+    id: int
+    why: dict[int, str]
+
+
+Told = Answer | Refused
+"""What an engine tells of a question."""
+
+
 class Engine(Protocol):
     """Answers questions. Only ``__init__`` and ``answer`` are to be written (docs/engine.md).
 
     Loading weights happens in ``__init__``, which is not called when every answer is known already.
-    An engine never invents an answer: what fails is raised.
+    An engine never invents an answer: what fails is raised. An image that the model cannot take is
+    no failure of the run: it is told (``Refused``).
 
     Args:
         spec: the model's entry of the config, without name and machine; what an engine of another
@@ -82,7 +99,7 @@ class Engine(Protocol):
 
     def __init__(self, spec: dict[str, Any], run: Run) -> None: ...
 
-    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
+    def answer(self, questions: Iterable[Question]) -> Iterator[Told]:
         """Yield one answer a question, in any order, as soon as each is known."""
         ...
 

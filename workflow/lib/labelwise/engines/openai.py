@@ -17,8 +17,8 @@ from pydantic_core import to_json
 
 from labelwise import chat, money, servers
 from labelwise.batch_api import Batches
-from labelwise.calls import Caller, Filtered
-from labelwise.engines.base import Answer, Question, Run
+from labelwise.calls import Caller, Filtered, Unseen
+from labelwise.engines.base import Answer, Question, Refused, Run, Told
 from labelwise.errors import LabelwiseError
 
 
@@ -35,7 +35,7 @@ class Model:
         self.caller: Any = None  # a Caller, while questions are asked
         self.meter = money.Meter(spec, run.spent) if servers.is_paid(spec) else None
 
-    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
+    def answer(self, questions: Iterable[Question]) -> Iterator[Told]:
         """Yield answers as they come.
 
         Raises:
@@ -94,7 +94,16 @@ class Model:
         """The answer where the content filter refused the prompt."""
         return Answer(question.id, "", "content_filter", {}, {"by": [self.spec["model"], ""]})
 
-    async def _stream(self, questions: Iterator[Question]) -> AsyncGenerator[list[Answer]]:
+    def unfit(self, question: Question) -> Refused | None:
+        """The images of a question that cannot be sent; None where all can."""
+        why = chat.unfit(question.files, servers.is_provider(self.spec))
+        return Refused(question.id, why) if why else None
+
+    def unseen(self, question: Question, said: str) -> Refused:
+        """All images of a question: the server did not say which of them it cannot take."""
+        return Refused(question.id, dict.fromkeys(range(1, len(question.files) + 1), said))
+
+    async def _stream(self, questions: Iterator[Question]) -> AsyncGenerator[list[Told]]:
         self.caller = Caller(self.spec, self.key)
         try:
             if self.spec.get("batch"):
@@ -106,7 +115,7 @@ class Model:
         finally:
             await self.caller.close()
 
-    async def _ask_all(self, questions: Iterator[Question]) -> AsyncIterator[list[Answer]]:
+    async def _ask_all(self, questions: Iterator[Question]) -> AsyncIterator[list[Told]]:
         """Keep as many questions under way as may be; after a failure, end those being sent."""
         tasks: set[asyncio.Task] = set()
         failed: BaseException | None = None
@@ -124,7 +133,7 @@ class Model:
                 if not tasks:
                     break
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                answers = []
+                answers: list[Told] = []
                 for task in done:
                     if task.cancelled():
                         continue
@@ -142,7 +151,9 @@ class Model:
         if failed:
             raise failed
 
-    async def _ask(self, question: Question) -> Answer:
+    async def _ask(self, question: Question) -> Told:
+        if refused := self.unfit(question):
+            return refused
         meter = self.meter
         estimate = self.tokens(question) if meter else 0
 
@@ -166,6 +177,8 @@ class Model:
             return await self.caller(send, reserve, lambda: meter.lost(question.id))
         except Filtered:
             return self.filtered(question)
+        except Unseen as error:
+            return self.unseen(question, str(error))
         finally:
             if meter:
                 await meter.release(question.id)
@@ -180,5 +193,5 @@ class Model:
         return facts
 
 
-async def _next(stream: AsyncIterator[list[Answer]]) -> list[Answer] | None:
+async def _next(stream: AsyncIterator[list[Told]]) -> list[Told] | None:
     return await anext(stream, None)
