@@ -19,7 +19,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from labelwise import croissant, records
-from labelwise.errors import LabelwiseError, cli
+from labelwise.errors import LabelwiseError, brief, cli
 
 RESULTS = Path("results")
 METADATA = Path(".snakemake/metadata")
@@ -67,7 +67,7 @@ def pack(
     try:
         cff = yaml.safe_load(records.read_text(CITATION))
     except yaml.YAMLError as error:
-        raise LabelwiseError(f"{CITATION}: not YAML: {' '.join(str(error).split())}") from None
+        raise LabelwiseError(f"{CITATION}: not YAML: {brief(error)}") from None
     names = chosen(results, left_out)
     total = sum(path.is_file() for path in results.rglob("*"))
     about = results / "croissant.json"

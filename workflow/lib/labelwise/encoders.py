@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from labelwise import weights
-from labelwise.errors import LabelwiseError
+from labelwise.errors import LabelwiseError, brief
 from labelwise.vectors import Cache
 
 FORM = 1
@@ -168,7 +168,7 @@ def open_clip_parts(spec: Mapping[str, Any]) -> tuple[Any, Any, Any]:
         model, _, transform = open_clip.create_model_and_transforms(name, pretrained=tag)
         return model.eval(), transform, open_clip.get_tokenizer(name)
     except (RuntimeError, OSError, ValueError, KeyError) as error:
-        why = " ".join(str(error).split())[:300]
+        why = brief(error)
         raise LabelwiseError(f"open_clip: cannot load {name} {tag or ''}: {why}") from None
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from labelwise import records, weights
 from labelwise.classifiers.pixels import EfficientNetLite
-from labelwise.errors import LabelwiseError
+from labelwise.errors import LabelwiseError, brief
 
 
 class Model:
@@ -40,7 +40,7 @@ class Model:
         try:
             model = timm.create_model(f"local-dir:{folder}", pretrained=True)
         except (RuntimeError, OSError, ValueError, KeyError) as error:
-            why = " ".join(str(error).split())[:300]
+            why = brief(error)
             raise LabelwiseError(f"{folder}: timm cannot load this folder: {why}") from None
         torch.backends.cudnn.allow_tf32 = False
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
