@@ -88,8 +88,8 @@ def _panel(axis: Axes, images: str, numbers: Numbers) -> None:
             axis.plot([low, high], [at, at], color=ink, linewidth=0.9)
             axis.plot(value, at, color=ink, **_mark(place, ink))
         best = float(last[model]["p_best"]["value"])
-        axis.text(1.1, y, f"{best:.0f} %", va="center", ha="right", **beside)
-    axis.text(1.1, -0.65, f"best ({style.plain(sets[-1])})", va="bottom", ha="right", **beside)
+        axis.text(1.12, y, f"{best:.0f} %", va="center", ha="right", **beside)
+    axis.text(1.12, -0.65, f"best ({style.plain(sets[-1])})", va="bottom", ha="right", **beside)
     names = [style.plain(last[model]["rank"]["model_name"]) for model in order]
     axis.set_yticks(range(len(order)), names)
     axis.set_ylim(len(order) - 0.5, -0.6)

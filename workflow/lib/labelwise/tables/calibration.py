@@ -37,7 +37,8 @@ def build(table: "DataFrame") -> Table:
         "calibration",
         experiment,
         "How far can the probabilities of answers be trusted?",
-        "In percent, on images with at least one label. Confidence: mean probability of the"
+        "In percent, on images with at least one label; every answer counted names a listed class"
+        " (outcome ok). Confidence: mean probability of the"
         " named class (of likelihood by best-first search what it is at least); ECE: mean gap"
         " between confidence and accuracy, in bins of equally many images (with few images it is"
         " above 0 even for true probabilities); Brier: mean squared difference of confidence and"

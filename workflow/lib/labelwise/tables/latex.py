@@ -130,4 +130,4 @@ def _latex_panel(panel: Panel) -> list[str]:
                 second.append(rf"{{\tiny {text}}}" if text else "")
             lines.append(" & ".join(first) + r"\\*[-2pt]")
             lines.append(" & ".join(second) + r"\\")
-    return [*lines, r"\bottomrule", r"\end{tabular}}"]
+    return [*lines, r"\bottomrule", r"\end{tabular}}\par"]

@@ -63,8 +63,8 @@ def _caption(runs: list[Run]) -> str:
         [
             "Accuracy in percent. Gain: corrected minus original in percentage points, with an"
             " interval paired on the same images (Newcombe's for one run). Both: right under both."
-            " Bold: best of its column; in brackets the rank, the same for values that print alike;"
-            " controls are not ranked.",
+            " Bold: best of its column; in brackets the rank, the same for values that print alike"
+            " and the next for the next value, as the paper counts; controls are not ranked.",
             "For a model whose answers are mapped, the protocol and text encoder with its highest"
             " accuracy under the corrected labels stand for it, as in the paper: a choice made on"
             " the test images, so its row is optimistic.",

@@ -66,13 +66,14 @@ def build(rows: list[dict[str, str]]) -> Table:
         "Does the choice of labels change which model is best?",
         " ".join(
             [
-                "Each model in the run that stands for it in the main comparison. Rank: 1 is best,"
-                " equal accuracies share one. Best: how often the model is best when the images are"
-                " drawn again (ties share). Move: ranks lost (+) or won (−) against the original"
-                " labels. Gain: accuracy minus that under the original labels, in points; of it"
-                " void: the part from images without any label, which count by the rules below;"
-                " Gain, labelled: the gain on the other images alone. Below each number its 95 %"
-                " interval: 10,000 draws of the images, paired over models and label sets.",
+                "Each model in the run that stands for it in the main comparison. Rank: 1 plus"
+                " the number of better models, so equal ones share it. Best: how often the model"
+                " is best when the images are drawn again (ties share). Move: ranks lost (+) or"
+                " won (−) against the original labels. Gain: accuracy minus that under the"
+                " original labels, in points; of it void: the part from images without any"
+                " label, which count by the rules below; Gain, labelled: the gain on the other"
+                " images alone. Below each number its 95 % interval: 10,000 draws of the images,"
+                " paired over models and label sets.",
                 "Annotators: the share of one annotator's labels that are right by another's, or"
                 " by the adjudicated set: above this ceiling no two models can be told apart."
                 if ceilings
