@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from labelwise import calibration, tokens
+from labelwise.calibrated import read
 from labelwise.records import write_csv, write_json
 from labelwise.selection import load
-from labelwise.tables import calibration as calibrated
+from labelwise.tables import calibration as table_of_calibration
 from labelwise.tables import decoding, files
 from make_experiment import DATA
 from test_calibration import table as judged
@@ -55,13 +56,13 @@ def test_an_experiment_without_them_says_so():
     assert "Not run" in decoding.build(load(MAIN)).note
     columns = calibration.COLUMNS
     empty = judged([], []).reindex(columns=[*columns, "name"])
-    assert "Not run" in calibrated.build(empty).note
+    assert "Not run" in table_of_calibration.build(empty).note
 
 
 def test_calibration_in_numbers(tmp_path):
     rows = list(calibration.rows(judged([0.9] * 8 + [0.5] * 8, [1] * 10 + [0] * 6)))
     write_csv(tmp_path / "c.csv", calibration.COLUMNS, rows)
-    (panel,) = calibrated.build(calibration.read(tmp_path / "c.csv")).panels
+    (panel,) = table_of_calibration.build(read(tmp_path / "c.csv")).panels
     (row,) = panel.rows
     shown = {c.measure: own for c, own in zip(panel.columns, row.cells, strict=True)}
     assert shown["accuracy"].value == 62.5 and shown["accuracy"].n == 16

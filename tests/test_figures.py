@@ -116,7 +116,7 @@ def drawn_from(judged, tmp_path_factory):
         own = module(name)
         files = [marked] if noise and name in ("batch_size", "positions", "sensitivity") else []
         if name in ("calibration", "selective"):
-            return [calibrated], calibration.read
+            return [calibrated], own.read
         if name == "decisions":
             return [analyses[name]], own.load
         if name in analyses:
@@ -329,12 +329,13 @@ def test_gallery_shows_no_picture_without_permission(judged):
     assert not any(axes.images for axes in figure.axes)
 
 
-@pytest.mark.parametrize("name", WIDTHS)
+@pytest.mark.parametrize("name", WIDTHS | ANALYSES)
 def test_a_figure_depends_on_no_other_figure_and_on_no_stage(name):
     own = {f"workflow/lib/labelwise/figures/{part}.py" for part in (name, "style", "__init__")}
     files = set(sources.code(f"figures.{name}"))
     assert {file for file in files if "/figures/" in file} <= own
-    stages = ("judge", "score", "scoring", "gather", "mapping")
+    stages = ("judge", "score", "scoring", "gather", "mapping", "calibration")
+    stages += ("ranks", "numerics", "sensitivity", "tables/style")
     assert not files & {f"workflow/lib/labelwise/{stage}.py" for stage in stages}
 
 

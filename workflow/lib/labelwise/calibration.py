@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelwise import draw, judged, records
+from labelwise.calibrated import COLUMNS, HEAD
 from labelwise.errors import LabelwiseError, cli
 from labelwise.statistics import percentile, wilson
 
@@ -44,8 +45,6 @@ REPLICATES = 1000
 CURVE = 200
 """Points of a selective curve at most."""
 CLIP = 1e-6
-HEAD = ("experiment", "images", "labels", "model", "model_name", "model_kind", "kind", "protocol")
-COLUMNS = (*HEAD, "measure", "at", "value", "low", "high", "n")
 
 
 def bins(confidence: np.ndarray) -> np.ndarray:
@@ -183,19 +182,6 @@ def rows(judged: "pandas.DataFrame") -> Iterator[dict[str, Any]]:
         confidence, right = own.score.to_numpy(float), own.right.to_numpy(bool)
         for row in measure(confidence, right, own.image.tolist()):
             yield named | row
-
-
-def read(path: str | Path) -> "pandas.DataFrame":
-    """The rows of a file: texts, and numbers in the columns from ``at`` on (NaN where empty)."""
-    import pandas
-
-    records.read_csv(path, COLUMNS)  # a missing file or column is told in one line
-    table = pandas.read_csv(path, dtype=str, keep_default_na=False)
-    numbers = ["at", "value", "low", "high", "n"]
-    table[numbers] = table[numbers].apply(pandas.to_numeric)
-    prompted = table.kind == "likelihood"
-    table["name"] = table.model_name.where(~prompted, table.model_name + ", " + table.protocol)
-    return table
 
 
 @cli

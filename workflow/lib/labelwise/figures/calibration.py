@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from labelwise import calibration
+from labelwise.calibrated import read
 from labelwise.figures import style
 
 if TYPE_CHECKING:
@@ -65,4 +65,4 @@ def _panel(axis: Axes, own: "DataFrame") -> None:
 
 
 if __name__ == "__main__":
-    style.command(build, calibration.read, "results/calibration/*.csv")
+    style.command(build, read, "results/calibration/*.csv")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from labelwise import calibration
+from labelwise.calibrated import read
 from labelwise.figures import style
 
 if TYPE_CHECKING:
@@ -45,4 +45,4 @@ def build(table: "DataFrame") -> Figure:
 
 
 if __name__ == "__main__":
-    style.command(build, calibration.read, "results/calibration/*.csv")
+    style.command(build, read, "results/calibration/*.csv")

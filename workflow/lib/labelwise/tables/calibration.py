@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from labelwise.calibration import read
+from labelwise.calibrated import read
 from labelwise.selection import stand_in
 from labelwise.tables.files import command
 from labelwise.tables.style import Cell, Column, Panel, Row, Table, kind_groups, panel_title
