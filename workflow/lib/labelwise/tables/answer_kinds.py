@@ -1,20 +1,9 @@
 """What answers outside the class list are (the paper's Table 16)."""
 
 from labelwise.selection import Run, by_run, closed_and_mapped, corrected, prompted
+from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Names, Published
-from labelwise.tables.style import (
-    Cell,
-    Column,
-    Panel,
-    Row,
-    Table,
-    how_scored,
-    kind_groups,
-    not_run,
-    panel_title,
-    share,
-)
 
 KINDS = {
     "partial": "Part of a name",
@@ -24,13 +13,13 @@ KINDS = {
     "no_text": "Unreadable",
 }
 COLUMNS = (
-    Column("A", "oop_count", "Out of list", "count"),
-    *(Column("A", kind, label) for kind, label in KINDS.items()),
+    style.Column("A", "oop_count", "Out of list", "count"),
+    *(style.Column("A", kind, label) for kind, label in KINDS.items()),
 )
 Details = list[dict[str, str]]
 
 
-def _kind(row: Row, column: Column, names: Names) -> dict[str, str]:
+def _kind(row: style.Row, column: style.Column, names: Names) -> dict[str, str]:
     called = {"other_names": "openai-name"}.get(column.measure, column.measure)
     return {"kind": called, "value": "percent"}
 
@@ -38,7 +27,7 @@ def _kind(row: Row, column: Column, names: Names) -> dict[str, str]:
 PUBLISHED = Published(16, "full", _kind)
 
 
-def build(runs: list[Run], details: Details) -> Table:
+def build(runs: list[Run], details: Details) -> style.Table:
     """Kinds of the closed-world answers outside the class list, percent of them.
 
     Args:
@@ -52,36 +41,40 @@ def build(runs: list[Run], details: Details) -> Table:
         if asked:
             shown += asked
             panels.append(
-                Panel(panel_title(images, labels), ("Model",), COLUMNS, kind_groups(rows))
+                style.Panel(
+                    style.panel_title(images, labels), ("Model",), COLUMNS, style.kind_groups(rows)
+                )
             )
-    return Table(
+    return style.Table(
         "answer_kinds",
         runs[0].experiment,
         "What are the answers that name no listed class?",
         "Closed-world (CW) answers outside the list: their number (mean over repeats), and in"
         " percent of it: the words of part of a listed name in any order; exactly a name of"
         " another known set; a refusal to answer; any other text; nothing that could be read (cut"
-        " off, empty, not"
-        f" parsed, wrongly numbered), which the paper does not tell apart. {how_scored(shown)}"
+        " off, empty, not parsed, wrongly numbered), which the paper does not tell apart."
+        f" {style.how_scored(shown)}"
         if panels
         else "",
         panels,
-        "" if panels else not_run(runs, "closed protocol with a text encoder beside mapper exact"),
+        ""
+        if panels
+        else style.not_run(runs, "closed protocol with a text encoder beside mapper exact"),
     )
 
 
-def _row(own: list[Run], details: dict) -> Row:
+def _row(own: list[Run], details: dict) -> style.Row:
     exact, mapped = closed_and_mapped(own)
     rows = details.get(mapped.key, []) if mapped else []
     found = [row for row in rows if row["category"] == "A"]
     if exact is None or not found:
         note = "not run: closed world (CW) with a text encoder"
-        return Row(((own[0].name, ""),), own[0], note=note)
+        return style.Row(((own[0].name, ""),), own[0], note=note)
     counted = {kind: float(found[0][kind]) for kind in KINDS}
     total = float(found[0]["oop"])
-    cells = [Cell(total, exact.n("A"))]
-    cells += [share(round(count, 6), round(total, 6)) for count in counted.values()]
-    return Row(((exact.name, ""),), exact, cells)
+    cells = [style.Cell(total, exact.n("A"))]
+    cells += [style.share(round(count, 6), round(total, 6)) for count in counted.values()]
+    return style.Row(((exact.name, ""),), exact, cells)
 
 
 if __name__ == "__main__":

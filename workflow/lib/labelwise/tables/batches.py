@@ -2,23 +2,11 @@
 
 from labelwise.noise import Noise, caption
 from labelwise.selection import Run, closed_batchings, corrected, prompted
+from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Published
-from labelwise.tables.style import (
-    ACCURACIES,
-    Column,
-    Panel,
-    Row,
-    Table,
-    cell,
-    deltas,
-    how_scored,
-    model_groups,
-    not_run,
-    panel_title,
-)
 
-COLUMNS = (*ACCURACIES, Column("A", "oop_count", "Out of list", "count"))
+COLUMNS = (*style.ACCURACIES, style.Column("A", "oop_count", "Out of list", "count"))
 PUBLISHED = Published(
     11,
     "one-per-class",
@@ -26,48 +14,55 @@ PUBLISHED = Published(
 )
 
 
-def build(runs: list[Run], noise: Noise | None = None) -> Table:
+def build(runs: list[Run], noise: Noise | None = None) -> style.Table:
     """Closed-world accuracy by images per prompt, in a shuffled order."""
     panels, shown, several = [], [], False
     for (images, labels), group in corrected(runs).items():
-        rows: list[Row] = []
+        rows: list[style.Row] = []
         for own in prompted(group).values():
             for asked in closed_batchings(own):
                 rows += _rows([run for run in asked if not run.same_class], noise)
         several = several or any(row.run.images_per_prompt > 1 for row in rows if row.cells)
         shown += [row.run for row in rows if row.cells]
         panels.append(
-            Panel(panel_title(images, labels), ("Images", "Order"), COLUMNS, model_groups(rows))
+            style.Panel(
+                style.panel_title(images, labels),
+                ("Images", "Order"),
+                COLUMNS,
+                style.model_groups(rows),
+            )
         )
-    return Table(
+    return style.Table(
         "batches",
         runs[0].experiment,
         "Do several images in one prompt change the answers?",
         "Closed-world (CW) accuracy in percent by images a prompt, in a shuffled order. Behind each"
         " number the difference from the model's row with the fewest images a prompt, in percentage"
         " points or counts (the experiment holds no interval for it). Out of list: answers without"
-        f" a usable class. {caption(noise, {run.model for run in shown})} {how_scored(shown)}"
+        f" a usable class. {caption(noise, {run.model for run in shown})} {style.how_scored(shown)}"
         if several
         else "",
         panels if several else [],
-        "" if several else not_run(runs, "closed protocol with two numbers of images a prompt"),
+        ""
+        if several
+        else style.not_run(runs, "closed protocol with two numbers of images a prompt"),
     )
 
 
-def _rows(asked: list[Run], noise: Noise | None) -> list[Row]:
+def _rows(asked: list[Run], noise: Noise | None) -> list[style.Row]:
     rows = [
-        Row(
+        style.Row(
             ((str(run.images_per_prompt), ""), (run.order or "–", "")),
             run,
-            [cell(run, column) for column in COLUMNS],
+            [style.cell(run, column) for column in COLUMNS],
         )
         for run in asked
     ]
     for row in rows[1:]:
-        deltas(row, rows[0], COLUMNS, noise)
+        style.deltas(row, rows[0], COLUMNS, noise)
     if len(rows) == 1:
         note = "not run: any other number of images a prompt in closed world (CW)"
-        rows.append(Row((("–", ""), ("", "")), asked[0], note=note))
+        rows.append(style.Row((("–", ""), ("", "")), asked[0], note=note))
     return rows
 
 

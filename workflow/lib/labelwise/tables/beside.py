@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from labelwise.errors import cli
+from labelwise.tables import style
 from labelwise.tables.files import CSV_COLUMNS, arguments, built, record, write
 from labelwise.tables.published import Names, Published
-from labelwise.tables.style import Cell, Column, Panel, Row, Table, signed
 
 COLUMNS = (*CSV_COLUMNS, "paper", "paper_half_width", "difference", "inside")
 SOURCES = ("paper", "ours", "difference")
@@ -27,13 +27,15 @@ IMAGES = {
 """The image sets of the paper, in words."""
 
 
-def beside(table: Table, published: Published, names: Names) -> tuple[Table, list[dict[str, Any]]]:
+def beside(
+    table: style.Table, published: Published, names: Names
+) -> tuple[style.Table, list[dict[str, Any]]]:
     """The variant "paper | ours" of a table, and the rows of its CSV: one a cell that both have."""
     panels, records = [], []
     for panel in table.panels:
         groups = []
         for group, rows in panel.groups:
-            shown: list[Row] = []
+            shown: list[style.Row] = []
             for row in rows:
                 pairs = _pairs(row, panel.columns, published, names)
                 if any(printed for _, _, printed, _ in pairs):
@@ -42,9 +44,9 @@ def beside(table: Table, published: Published, names: Names) -> tuple[Table, lis
             if shown:
                 groups.append((group, shown))
         if groups:
-            panels.append(Panel(panel.title, (*panel.stubs, "Source"), panel.columns, groups))
+            panels.append(style.Panel(panel.title, (*panel.stubs, "Source"), panel.columns, groups))
     title = f"Table {published.table} of arXiv 2603.06578 beside ours. {table.title}"
-    own = Table(f"{table.name}_paper", table.experiment, title, "", panels, date=table.date)
+    own = style.Table(f"{table.name}_paper", table.experiment, title, "", panels, date=table.date)
     if panels:
         own.caption = _caption(table, published, records)
         return own, records
@@ -52,11 +54,13 @@ def beside(table: Table, published: Published, names: Names) -> tuple[Table, lis
     return own, [{"table": table.name, "experiment": table.experiment, "note": own.note}]
 
 
-Pair = tuple[Column, Cell, str, str]
+Pair = tuple[style.Column, style.Cell, str, str]
 """Column, our cell, the number that the paper prints ('' if none) and half of its interval."""
 
 
-def _pairs(row: Row, columns: Sequence[Column], published: Published, names: Names) -> list[Pair]:
+def _pairs(
+    row: style.Row, columns: Sequence[style.Column], published: Published, names: Names
+) -> list[Pair]:
     if not published.about(row, names):
         return []
     return [
@@ -65,21 +69,23 @@ def _pairs(row: Row, columns: Sequence[Column], published: Published, names: Nam
     ]
 
 
-def _three(row: Row, pairs: Sequence[Pair]) -> list[Row]:
+def _three(row: style.Row, pairs: Sequence[Pair]) -> list[style.Row]:
     """The paper's line, ours, and the difference."""
     paper, ours, apart = [], [], []
     for column, own, printed, half in pairs:
         paper.append(
-            Cell(None, own.n, text=printed.replace("-", "−"), small=f"±{half}" if half else "")
+            style.Cell(
+                None, own.n, text=printed.replace("-", "−"), small=f"±{half}" if half else ""
+            )
         )
         ours.append(replace(own, delta=None, rank=None, best=False))
         text, verdict = "", ""
         if printed and own.value is not None:
             difference = own.value - float(printed)
             places = len(printed.partition(".")[2]) if column.unit == "count" else None
-            text = signed(difference, own.n, places)
+            text = style.signed(difference, own.n, places)
             verdict = {1: "inside", 0: "outside", None: "no interval"}[_inside(printed, own)]
-        apart.append(Cell(None, own.n, text=text, small=verdict))
+        apart.append(style.Cell(None, own.n, text=text, small=verdict))
     blank = [("", "")] * len(row.stubs)
     answerless = replace(row.run, categories={})
     return [
@@ -93,7 +99,7 @@ def _three(row: Row, pairs: Sequence[Pair]) -> list[Row]:
     ]
 
 
-def _records(name: str, group: str, row: Row, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+def _records(name: str, group: str, row: style.Row, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     return [
         record(name, group, row, column, own)
         | {
@@ -107,7 +113,7 @@ def _records(name: str, group: str, row: Row, pairs: Sequence[Pair]) -> list[dic
     ]
 
 
-def _inside(printed: str, own: Cell) -> int | None:
+def _inside(printed: str, own: style.Cell) -> int | None:
     """Whether a number, as far as it is printed, lies in our interval; None without one."""
     if own.low is None or own.high is None:
         return None
@@ -115,7 +121,7 @@ def _inside(printed: str, own: Cell) -> int | None:
     return int(own.low - half_digit <= float(printed) <= own.high + half_digit)
 
 
-def _caption(table: Table, published: Published, records: Sequence[dict[str, Any]]) -> str:
+def _caption(table: style.Table, published: Published, records: Sequence[dict[str, Any]]) -> str:
     judged = [record["inside"] for record in records if record["inside"] is not None]
     return " ".join(
         filter(
@@ -134,7 +140,7 @@ def _caption(table: Table, published: Published, records: Sequence[dict[str, Any
     )
 
 
-def _nothing(table: Table, published: Published, names: Names) -> str:
+def _nothing(table: style.Table, published: Published, names: Names) -> str:
     """Why no cell has a number of the paper beside it."""
     rows = [row for panel in table.panels for row in panel.rows]
     said = f"Nothing to compare with Table {published.table} of the paper: "

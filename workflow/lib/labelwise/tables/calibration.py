@@ -4,36 +4,36 @@ from typing import TYPE_CHECKING
 
 from labelwise.calibrated import read
 from labelwise.selection import stand_in
+from labelwise.tables import style
 from labelwise.tables.files import command
-from labelwise.tables.style import Cell, Column, Panel, Row, Table, kind_groups, panel_title
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 COLUMNS = (
-    Column("A", "accuracy", "Accuracy"),
-    Column("A", "confidence", "Confidence"),
-    Column("A", "ece", "ECE"),
-    Column("A", "ece_scaled", "ECE scaled"),
-    Column("A", "brier", "Brier"),
-    Column("A", "brier_scaled", "Brier scaled"),
-    Column("A", "aurc", "Risk over coverages"),
+    style.Column("A", "accuracy", "Accuracy"),
+    style.Column("A", "confidence", "Confidence"),
+    style.Column("A", "ece", "ECE"),
+    style.Column("A", "ece_scaled", "ECE scaled"),
+    style.Column("A", "brier", "Brier"),
+    style.Column("A", "brier_scaled", "Brier scaled"),
+    style.Column("A", "aurc", "Risk over coverages"),
 )
 
 
-def build(table: "DataFrame") -> Table:
+def build(table: "DataFrame") -> style.Table:
     """Calibration errors, Brier scores and selective risk, a row a run."""
     panels = [
-        Panel(
-            panel_title(images, labels),
+        style.Panel(
+            style.panel_title(images, labels),
             ("Model", "Protocol"),
             COLUMNS,
-            kind_groups(_row(own) for _, own in group.groupby("name", sort=False)),
+            style.kind_groups(_row(own) for _, own in group.groupby("name", sort=False)),
         )
         for (images, labels), group in table.groupby(["images", "labels"], sort=False)
     ]
     experiment = table.experiment.iloc[0] if len(table) else ""
-    return Table(
+    return style.Table(
         "calibration",
         experiment,
         "How far can the probabilities of answers be trusted?",
@@ -53,16 +53,16 @@ def build(table: "DataFrame") -> Table:
     )
 
 
-def _row(own: "DataFrame") -> Row:
+def _row(own: "DataFrame") -> style.Row:
     run = stand_in(own.iloc[0].to_dict())
     stubs = ((run.name, ""), (run.protocol, ""))
-    return Row(stubs, run, [_cell(own, column) for column in COLUMNS])
+    return style.Row(stubs, run, [_cell(own, column) for column in COLUMNS])
 
 
-def _cell(own: "DataFrame", column: Column) -> Cell:
+def _cell(own: "DataFrame", column: style.Column) -> style.Cell:
     one = own[own.measure == column.measure].iloc[0]
     value, low, high = (100 * float(one[name]) for name in ("value", "low", "high"))
-    return Cell(value, int(one.n), low, high)
+    return style.Cell(value, int(one.n), low, high)
 
 
 if __name__ == "__main__":

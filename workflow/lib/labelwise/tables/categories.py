@@ -5,20 +5,9 @@ from typing import Any
 
 from labelwise.records import CATEGORIES
 from labelwise.selection import Run, corrected
+from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Published
-from labelwise.tables.style import (
-    Cell,
-    Column,
-    Panel,
-    Row,
-    Table,
-    how_scored,
-    not_run,
-    panel_title,
-    share,
-    true_minus,
-)
 
 MEANING = {
     "A": "all images",
@@ -30,36 +19,38 @@ MEANING = {
     "M-": "several, the original label not among them",
     "N": "no label: no class of the list is in the image",
 }
-COLUMNS = (Column("", "n", "Images", "count"), Column("", "percent", "Share"))
+COLUMNS = (style.Column("", "n", "Images", "count"), style.Column("", "percent", "Share"))
 PUBLISHED = Published(2, "full")
 
 
-def build(runs: list[Run]) -> Table:
+def build(runs: list[Run]) -> style.Table:
     """How many images fall into each category of a label set."""
     panels, shown = [], []
     for (images, labels), group in corrected(runs).items():
         run = _of_no_model(max(group, key=lambda run: run.n("A")))
         shown.append(run)
         rows = [
-            Row(
-                ((true_minus(category), ""), (MEANING[category], "")),
+            style.Row(
+                ((style.true_minus(category), ""), (MEANING[category], "")),
                 run,
-                [Cell(float(n), n), share(n, run.n("A"))],
+                [style.Cell(float(n), n), style.share(n, run.n("A"))],
                 category=category,
             )
             for category in CATEGORIES
             for n in [run.n(category)]
         ]
         panels.append(
-            Panel(panel_title(images, labels), ("Category", "Meaning"), COLUMNS, [("", rows)])
+            style.Panel(
+                style.panel_title(images, labels), ("Category", "Meaning"), COLUMNS, [("", rows)]
+            )
         )
-    return Table(
+    return style.Table(
         "categories",
         runs[0].experiment,
         "How many images have one, several or no corrected label, the original among them or not?",
-        f"Images and their share in percent. {how_scored(shown)}" if panels else "",
+        f"Images and their share in percent. {style.how_scored(shown)}" if panels else "",
         panels,
-        "" if panels else not_run(runs, "label set that differs from the original labels"),
+        "" if panels else style.not_run(runs, "label set that differs from the original labels"),
     )
 
 

@@ -4,51 +4,42 @@ from collections.abc import Mapping, Sequence
 
 from labelwise.records import CERTAIN
 from labelwise.selection import Run, closed_and_mapped, corrected, prompted
+from labelwise.tables import style
 from labelwise.tables.files import command
-from labelwise.tables.style import (
-    Cell,
-    Column,
-    Panel,
-    Row,
-    Table,
-    cell,
-    deltas,
-    how_scored,
-    mark_best,
-    model_groups,
-    not_run,
-    panel_title,
-)
 
 ACCURACIES = (
-    Column("A", "original", "Original A"),
-    *(Column(c, "accuracy", f"Corrected {c}") for c in ("A", "S", "M")),
+    style.Column("A", "original", "Original A"),
+    *(style.Column(c, "accuracy", f"Corrected {c}") for c in ("A", "S", "M")),
 )
 COLUMNS = (
-    Column("A", "oop", "Out of list"),
+    style.Column("A", "oop", "Out of list"),
     *ACCURACIES,
-    Column("A", "prefilled", "Tokens of the prompt", "count"),
-    Column("A", "generated", "Tokens of the answer", "count"),
+    style.Column("A", "prefilled", "Tokens of the prompt", "count"),
+    style.Column("A", "generated", "Tokens of the answer", "count"),
 )
 
 
-def build(runs: list[Run], tokens: Sequence[Mapping[str, str]] = ()) -> Table:
+def build(runs: list[Run], tokens: Sequence[Mapping[str, str]] = ()) -> style.Table:
     """CW, CW+, constrained decoding and exact likelihood of the same prompts."""
     spent: dict[tuple[str, ...], Mapping[str, str]] = {
         (r["images"], r["model"], r["protocol"], r["batching"]): r for r in tokens
     }
     panels, shown = [], []
     for (images, labels), group in corrected(runs).items():
-        rows: list[Row] = []
+        rows: list[style.Row] = []
         for own in prompted(group).values():
             of_model = _rows(own, spent)
-            mark_best(of_model, COLUMNS)
+            style.mark_best(of_model, COLUMNS)
             rows += of_model
         shown += [row.run for row in rows if row.cells]
         if rows:
             stubs = ("Answer", "Protocol")
-            panels.append(Panel(panel_title(images, labels), stubs, COLUMNS, model_groups(rows)))
-    return Table(
+            panels.append(
+                style.Panel(
+                    style.panel_title(images, labels), stubs, COLUMNS, style.model_groups(rows)
+                )
+            )
+    return style.Table(
         "decoding",
         runs[0].experiment,
         "What does it change to let a model name listed classes only, against mapping its answers?",
@@ -59,15 +50,15 @@ def build(runs: list[Run], tokens: Sequence[Mapping[str, str]] = ()) -> Table:
         " Accuracy in percent; behind each the difference from CW+ in percentage points (same"
         " images; the experiment holds no interval for it). Bold: best of the model. Tokens are"
         " computed for each prompt behind what all prompts share, and for its answer (means); CW+"
-        f" costs an embedding of each answer out of the list on top. {how_scored(shown)}"
+        f" costs an embedding of each answer out of the list on top. {style.how_scored(shown)}"
         if shown
         else "",
         panels,
-        "" if panels else not_run(runs, "constrained or likelihood protocol"),
+        "" if panels else style.not_run(runs, "constrained or likelihood protocol"),
     )
 
 
-def _rows(own: list[Run], spent: Mapping[tuple[str, ...], Mapping[str, str]]) -> list[Row]:
+def _rows(own: list[Run], spent: Mapping[tuple[str, ...], Mapping[str, str]]) -> list[style.Row]:
     certain = [run for run in own if run.kind in CERTAIN]
     if not certain:
         return []
@@ -77,22 +68,22 @@ def _rows(own: list[Run], spent: Mapping[tuple[str, ...], Mapping[str, str]]) ->
         if run is not None:
             stubs = ((name, ""), (run.protocol, run.mapper if name == "CW+" else ""))
             told = spent.get((run.images, run.model, run.protocol, run.batching), {})
-            rows.append(Row(stubs, run, [_cell(run, column, told) for column in COLUMNS]))
+            rows.append(style.Row(stubs, run, [_cell(run, column, told) for column in COLUMNS]))
     reference = next((row for row in rows if row.run is mapped), rows[0])
     for row in rows:
         if row is not reference:
-            deltas(row, reference, COLUMNS)
+            style.deltas(row, reference, COLUMNS)
         for own_cell, column in zip(row.cells, COLUMNS, strict=True):
             if column not in ACCURACIES:
                 own_cell.delta, own_cell.noise = None, False
     return rows
 
 
-def _cell(run: Run, column: Column, told: Mapping[str, str]) -> Cell:
+def _cell(run: Run, column: style.Column, told: Mapping[str, str]) -> style.Cell:
     if column.unit != "count":
-        return cell(run, column)
+        return style.cell(run, column)
     text = told.get(column.measure)
-    return Cell(float(text) if text else None, run.n("A"))
+    return style.Cell(float(text) if text else None, run.n("A"))
 
 
 if __name__ == "__main__":

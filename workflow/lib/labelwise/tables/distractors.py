@@ -1,25 +1,14 @@
 """The distractor schemes of multiple choice, of every model (the paper's Table 19)."""
 
 from labelwise.selection import Run, by_model, corrected, prompted, usual_batching
+from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Names, Published
-from labelwise.tables.style import (
-    ACCURACIES,
-    Column,
-    Panel,
-    Row,
-    Table,
-    cell,
-    how_scored,
-    model_groups,
-    not_run,
-    panel_title,
-)
 
-COLUMNS = (*ACCURACIES, Column("A", "oop_count", "Unusable", "count"))
+COLUMNS = (*style.ACCURACIES, style.Column("A", "oop_count", "Unusable", "count"))
 
 
-def options(row: Row, column: Column, names: Names) -> dict[str, str]:
+def options(row: style.Row, column: style.Column, names: Names) -> dict[str, str]:
     """The paper's name of a row's options; 999 stands for the whole list."""
     if row.run.task == "CW":
         return {"options": "original+999"}
@@ -30,7 +19,7 @@ def options(row: Row, column: Column, names: Names) -> dict[str, str]:
 PUBLISHED = Published(19, "one-per-class", options)
 
 
-def build(runs: list[Run]) -> Table:
+def build(runs: list[Run]) -> style.Table:
     """Multiple choice of every model beside closed world, percent."""
     return choices(
         runs,
@@ -39,7 +28,7 @@ def build(runs: list[Run]) -> Table:
     )
 
 
-def choices(runs: list[Run], name: str, title: str, shown_models: str = "") -> Table:
+def choices(runs: list[Run], name: str, title: str, shown_models: str = "") -> style.Table:
     """A table of multiple choice by options and form of the answer.
 
     Args:
@@ -51,7 +40,7 @@ def choices(runs: list[Run], name: str, title: str, shown_models: str = "") -> T
     panels, shown = [], []
     for (images, labels), group in corrected(runs).items():
         answering = prompted(group)
-        rows: list[Row] = []
+        rows: list[style.Row] = []
         for model, own in by_model(group).items():
             asked = [run for run in own if run.kind == "choice"]
             if asked:
@@ -61,17 +50,23 @@ def choices(runs: list[Run], name: str, title: str, shown_models: str = "") -> T
                 shown += compared
             elif model in answering:
                 note = "not run: multiple-choice protocols"
-                rows.append(Row((("–", ""), ("", "")), own[0], note=note))
+                rows.append(style.Row((("–", ""), ("", "")), own[0], note=note))
         if shown:
-            title_of = panel_title(images, labels)
-            panels.append(Panel(title_of, ("Options", "Answer"), COLUMNS, model_groups(rows)))
-    return Table(
+            title_of = style.panel_title(images, labels)
+            panels.append(
+                style.Panel(title_of, ("Options", "Answer"), COLUMNS, style.model_groups(rows))
+            )
+    return style.Table(
         name,
         runs[0].experiment,
         title,
-        f"{_caption(shown)} {shown_models} {how_scored(shown)}".replace("  ", " ") if shown else "",
+        f"{_caption(shown)} {shown_models} {style.how_scored(shown)}".replace("  ", " ")
+        if shown
+        else "",
         panels if shown else [],
-        "" if shown else not_run(runs, "multiple-choice protocol scored under corrected labels"),
+        ""
+        if shown
+        else style.not_run(runs, "multiple-choice protocol scored under corrected labels"),
     )
 
 
@@ -87,11 +82,13 @@ def _caption(runs: list[Run]) -> str:
     )
 
 
-def _row(run: Run) -> Row:
+def _row(run: Run) -> style.Row:
     offered = f"{run.choice_true.replace('+', ' and ')} + {run.choice_from}"
     stub = (offered, "") if run.kind == "choice" else ("all class names (CW)", "")
     repeats = f"{run.repeats} repeats" if run.repeats > 1 else ""
-    return Row((stub, (run.answer, repeats)), run, [cell(run, column) for column in COLUMNS])
+    return style.Row(
+        (stub, (run.answer, repeats)), run, [style.cell(run, column) for column in COLUMNS]
+    )
 
 
 if __name__ == "__main__":

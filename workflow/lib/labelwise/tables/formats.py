@@ -2,23 +2,11 @@
 
 from labelwise.noise import Noise, caption
 from labelwise.selection import Run, by_model, corrected
+from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Published
-from labelwise.tables.style import (
-    ACCURACIES,
-    Column,
-    Panel,
-    Row,
-    Table,
-    cell,
-    deltas,
-    how_scored,
-    model_groups,
-    not_run,
-    panel_title,
-)
 
-COLUMNS = (*ACCURACIES, Column("A", "oop_count", "Unusable", "count"))
+COLUMNS = (*style.ACCURACIES, style.Column("A", "oop_count", "Unusable", "count"))
 PUBLISHED = Published(
     14,
     "one-per-class",
@@ -26,23 +14,28 @@ PUBLISHED = Published(
 )
 
 
-def build(runs: list[Run], noise: Noise | None = None) -> Table:
+def build(runs: list[Run], noise: Noise | None = None) -> style.Table:
     """Exact-match accuracy of the closed-world and all-labels protocols of an experiment."""
     panels, shown, several = [], [], False
     for (images, labels), group in corrected(runs).items():
-        rows: list[Row] = []
+        rows: list[style.Row] = []
         for own in by_model(group).values():
             asked = [run for run in own if run.task in ("CW", "all") and run.kind != "classify"]
             of_model = [_row(run) for run in sorted(asked, key=_order)]
             for row in of_model[1:]:
-                deltas(row, of_model[0], COLUMNS, noise)
+                style.deltas(row, of_model[0], COLUMNS, noise)
             several = several or len(of_model) > 1
             rows += of_model
         shown += [row.run for row in rows]
         panels.append(
-            Panel(panel_title(images, labels), ("Protocol", "Answer"), COLUMNS, model_groups(rows))
+            style.Panel(
+                style.panel_title(images, labels),
+                ("Protocol", "Answer"),
+                COLUMNS,
+                style.model_groups(rows),
+            )
         )
-    return Table(
+    return style.Table(
         "formats",
         runs[0].experiment,
         "Do the form of the answer and the order of the class list change the result?",
@@ -51,11 +44,11 @@ def build(runs: list[Run], noise: Noise | None = None) -> Table:
         " experiment holds no interval for it). An answer to a protocol that asks for all classes"
         " is right if one of them is. Unusable: answers without a class of the list; where all are,"
         " what is right comes from images without any label."
-        f" {caption(noise, {run.model for run in shown})} {how_scored(shown)}"
+        f" {caption(noise, {run.model for run in shown})} {style.how_scored(shown)}"
         if several
         else "",
         panels if several else [],
-        "" if several else not_run(runs, "second closed-world protocol of one model"),
+        "" if several else style.not_run(runs, "second closed-world protocol of one model"),
     )
 
 
@@ -64,9 +57,11 @@ def _order(run: Run) -> tuple[bool, bool, str]:
     return run.kind == "all", run.answer != "name", run.protocol
 
 
-def _row(run: Run) -> Row:
+def _row(run: Run) -> style.Row:
     answer = f"all {run.answer}s" if run.kind == "all" else run.answer
-    return Row(((run.protocol, ""), (answer, "")), run, [cell(run, column) for column in COLUMNS])
+    return style.Row(
+        ((run.protocol, ""), (answer, "")), run, [style.cell(run, column) for column in COLUMNS]
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 import jinja2
 
-from labelwise.tables import answers
-from labelwise.tables.style import Table, extras, header_n, interval, number, true_minus
+from labelwise.tables import answers, style
 
 HTML = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
     """\
@@ -76,15 +75,15 @@ HTML = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
 )
 
 
-def to_html(table: Table) -> str:
+def to_html(table: style.Table) -> str:
     """A fragment with its own small style, in ASCII so that no page's encoding can spoil it."""
     text = HTML.render(
         table=table,
-        true_minus=true_minus,
-        header_n=header_n,
-        number=number,
-        extras=extras,
-        interval=interval,
+        true_minus=style.true_minus,
+        header_n=style.header_n,
+        number=style.number,
+        extras=style.extras,
+        interval=style.interval,
         answered=lambda row, column: answers.said(answers.counts(row, column)),
     )
     return text.encode("ascii", "xmlcharrefreplace").decode()

@@ -1,30 +1,19 @@
 """Every label set of every image set, classifiers and prompted models (the paper's Table 9)."""
 
 from labelwise.selection import Run, by_model, corrected, usual_batching
+from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import TASKS, Names, Published
-from labelwise.tables.style import (
-    Column,
-    Panel,
-    Row,
-    Table,
-    cell,
-    how_scored,
-    kind_groups,
-    mark_best,
-    not_run,
-    panel_title,
-)
 
 COLUMNS = (
-    Column("A", "original", "Original A"),
-    Column("A", "accuracy", "Corrected A"),
-    Column("A", "gain", "Gain", "points"),
-    *(Column(category, "accuracy", category) for category in ("S+", "S-")),
+    style.Column("A", "original", "Original A"),
+    style.Column("A", "accuracy", "Corrected A"),
+    style.Column("A", "gain", "Gain", "points"),
+    *(style.Column(category, "accuracy", category) for category in ("S+", "S-")),
 )
 
 
-def _setting(row: Row, column: Column, names: Names) -> dict[str, str]:
+def _setting(row: style.Row, column: style.Column, names: Names) -> dict[str, str]:
     judged_by = names["labels"].get(row.run.labels, "")
     original = column.measure == "original"
     return {
@@ -44,26 +33,30 @@ PUBLISHED = Published(
 )
 
 
-def build(runs: list[Run]) -> Table:
+def build(runs: list[Run]) -> style.Table:
     """Accuracy under original and corrected labels, one panel an image set and label set."""
     panels, shown = [], []
     for (images, labels), group in corrected(runs).items():
         rows = [
-            Row(
+            style.Row(
                 ((run.name, ""), (run.task, _setting_text(run))),
                 run,
-                [cell(run, column) for column in COLUMNS],
+                [style.cell(run, column) for column in COLUMNS],
             )
             for own in by_model(group).values()
             for run in usual_batching(own)
             if run.task in ("CW", "MC") and run.n("A")
         ]
         if rows:
-            mark_best(rows, COLUMNS)
+            style.mark_best(rows, COLUMNS)
             shown += [row.run for row in rows]
             stubs = ("Model", "Task")
-            panels.append(Panel(panel_title(images, labels), stubs, COLUMNS, kind_groups(rows)))
-    return Table(
+            panels.append(
+                style.Panel(
+                    style.panel_title(images, labels), stubs, COLUMNS, style.kind_groups(rows)
+                )
+            )
+    return style.Table(
         "label_sets",
         runs[0].experiment,
         "Is a gain from other labels the same on other images and by other annotators?",
@@ -71,11 +64,11 @@ def build(runs: list[Run]) -> Table:
         " classification; MC: multiple choice. Gain: corrected minus original in percentage points,"
         " with an interval paired on the same images. Where the oracle answers with the original"
         " label, its row is the accuracy of those labels. Bold: best of its column, controls aside."
-        f" {how_scored(shown)}"
+        f" {style.how_scored(shown)}"
         if panels
         else "",
         panels,
-        "" if panels else not_run(runs, "label set that differs from the original labels"),
+        "" if panels else style.not_run(runs, "label set that differs from the original labels"),
     )
 
 

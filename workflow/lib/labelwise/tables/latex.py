@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from labelwise.tables.style import Panel, Row, Table, extras, header_n, interval, number, true_minus
+from labelwise.tables import style
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -56,7 +56,7 @@ TEXT = r"@{\hspace{7pt}}l"
 """A column of text; those of numbers end at its left."""
 
 
-def to_latex(table: Table) -> str:
+def to_latex(table: style.Table) -> str:
     r"""``table*`` floats to ``\input``: one, or several where the rows need more than a page."""
     label = f"tab:{table.name.replace('_', '-')}"
     caption = rf"\caption{{\textbf{{{latex(table.title)}}} {latex(table.text)}}}\label{{{label}}}"
@@ -78,9 +78,9 @@ def _open() -> list[str]:
     return [r"\begin{table*}", r"\centering\scriptsize\setlength{\tabcolsep}{2.2pt}"]
 
 
-def _parts(panel: Panel) -> Iterator[Panel]:
+def _parts(panel: style.Panel) -> Iterator[style.Panel]:
     """The panel in parts of at most ``FLOAT`` rows, cut between groups where that can be."""
-    groups: list[tuple[str, list[Row]]] = []
+    groups: list[tuple[str, list[style.Row]]] = []
     for title, rows in panel.groups:
         for start in range(0, len(rows), FLOAT):
             piece = rows[start : start + FLOAT]
@@ -91,11 +91,11 @@ def _parts(panel: Panel) -> Iterator[Panel]:
     yield replace(panel, groups=groups)
 
 
-def _latex_panel(panel: Panel) -> list[str]:
+def _latex_panel(panel: style.Panel) -> list[str]:
     width = len(panel.stubs) + len(panel.columns)
     blank = " & " * (len(panel.stubs) - 1)
-    heads = [*map(latex, panel.stubs), *(latex(true_minus(c.label)) for c in panel.columns)]
-    sizes = [rf"{{\tiny {latex(header_n(panel, i))}}}" for i in range(len(panel.columns))]
+    heads = [*map(latex, panel.stubs), *(latex(style.true_minus(c.label)) for c in panel.columns)]
+    sizes = [rf"{{\tiny {latex(style.header_n(panel, i))}}}" for i in range(len(panel.columns))]
     sides = "l" * len(panel.stubs)
     sides += "".join(TEXT if column.unit == "text" else "r" for column in panel.columns)
     lines = [
@@ -120,13 +120,13 @@ def _latex_panel(panel: Panel) -> list[str]:
                 lines.append(" & ".join([*first, span]) + r"\\")
                 continue
             for column, own in zip(panel.columns, row.cells, strict=True):
-                value = latex(number(own, column.unit))
-                more = latex(extras(own, column.unit))
+                value = latex(style.number(own, column.unit))
+                more = latex(style.extras(own, column.unit))
                 first.append(
                     (rf"\textbf{{{value}}}" if own.best else value)
                     + (rf"\,{{\tiny {more}}}" if more else "")
                 )
-                text = latex(interval(own, column.unit))
+                text = latex(style.interval(own, column.unit))
                 second.append(rf"{{\tiny {text}}}" if text else "")
             lines.append(" & ".join(first) + r"\\*[-2pt]")
             lines.append(" & ".join(second) + r"\\")

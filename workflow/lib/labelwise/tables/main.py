@@ -1,24 +1,11 @@
 """Main comparison (the paper's Table 4): models under original and corrected labels."""
 
 from labelwise.selection import Run, by_model, corrected, representative
+from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Published, by_task
-from labelwise.tables.style import (
-    ACCURACIES,
-    BOTH,
-    GAIN,
-    Panel,
-    Row,
-    Table,
-    cell,
-    how_scored,
-    kind_groups,
-    mark_best,
-    not_run,
-    panel_title,
-)
 
-COLUMNS = (*ACCURACIES[:2], GAIN, *ACCURACIES[2:], BOTH)
+COLUMNS = (*style.ACCURACIES[:2], style.GAIN, *style.ACCURACIES[2:], style.BOTH)
 PUBLISHED = Published(
     4,
     "full",
@@ -28,33 +15,40 @@ PUBLISHED = Published(
 )
 
 
-def build(runs: list[Run]) -> Table:
+def build(runs: list[Run]) -> style.Table:
     """The main comparison: one row a model, percent."""
     panels, shown = [], []
     for (images, labels), group in corrected(runs).items():
         rows = [_row(own) for own in by_model(group).values()]
-        mark_best(rows, COLUMNS, ranked=True)
+        style.mark_best(rows, COLUMNS, ranked=True)
         shown += [row.run for row in rows if row.cells]
         panels.append(
-            Panel(panel_title(images, labels), ("Model", "Task"), COLUMNS, kind_groups(rows))
+            style.Panel(
+                style.panel_title(images, labels),
+                ("Model", "Task"),
+                COLUMNS,
+                style.kind_groups(rows),
+            )
         )
-    return Table(
+    return style.Table(
         "main",
         runs[0].experiment,
         "How do the models compare under the original and under the corrected labels?",
         _caption(shown) if shown else "",
         panels,
-        "" if panels else not_run(runs, "label set that differs from the original labels"),
+        "" if panels else style.not_run(runs, "label set that differs from the original labels"),
     )
 
 
-def _row(own: list[Run]) -> Row:
+def _row(own: list[Run]) -> style.Row:
     run = representative(own)
     if run is None:
         note = "not run: no closed-world, open-world or classification protocol"
-        return Row(((own[0].name, ""), ("–", "")), own[0], note=note)
+        return style.Row(((own[0].name, ""), ("–", "")), own[0], note=note)
     mapper = run.mapper if run.task in ("CW+", "OW") else ""
-    return Row(((run.name, ""), (run.task, mapper)), run, [cell(run, column) for column in COLUMNS])
+    return style.Row(
+        ((run.name, ""), (run.task, mapper)), run, [style.cell(run, column) for column in COLUMNS]
+    )
 
 
 def _caption(runs: list[Run]) -> str:
@@ -69,7 +63,7 @@ def _caption(runs: list[Run]) -> str:
             " accuracy under the corrected labels stand for it, as in the paper: a choice made on"
             " the test images, so its row is optimistic.",
             f"Images a prompt: {sizes}.",
-            how_scored(runs),
+            style.how_scored(runs),
         ]
     )
 

@@ -2,36 +2,23 @@
 
 from labelwise.records import CATEGORIES
 from labelwise.selection import Run, closed_and_mapped, corrected, mapped_right, prompted
+from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Names, Published, Rows
-from labelwise.tables.style import (
-    Cell,
-    Column,
-    Panel,
-    Row,
-    Table,
-    cell,
-    how_scored,
-    model_groups,
-    not_run,
-    panel_title,
-    share,
-    true_minus,
-)
 
 COLUMNS = (
-    Column("", "out_of_list", "Out of list", "count"),
-    Column("", "abstained", "Abstained", "count"),
-    Column("", "unusable", "Unusable", "count"),
-    Column("", "oop", "Rate"),
-    Column("", "mapped_right", "Mapped right", "count"),
-    Column("", "mapped_right_rate", "Share right"),
+    style.Column("", "out_of_list", "Out of list", "count"),
+    style.Column("", "abstained", "Abstained", "count"),
+    style.Column("", "unusable", "Unusable", "count"),
+    style.Column("", "oop", "Rate"),
+    style.Column("", "mapped_right", "Mapped right", "count"),
+    style.Column("", "mapped_right_rate", "Share right"),
 )
 VALUES = {"out_of_list": "oop_count", "mapped_right_rate": "mapped_right_percent"}
 """Our measures that the paper's table calls otherwise."""
 
 
-def _value(row: Row, column: Column, names: Names) -> dict[str, str]:
+def _value(row: style.Row, column: style.Column, names: Names) -> dict[str, str]:
     return {"value": VALUES.get(column.measure, column.measure)}
 
 
@@ -61,32 +48,36 @@ PUBLISHED = Published(
 )
 
 
-def build(runs: list[Run]) -> Table:
+def build(runs: list[Run]) -> style.Table:
     """Out-of-list answers in CW by category, and how many CW+ maps rightly."""
     panels, shown = [], []
     for (images, labels), group in corrected(runs).items():
-        rows: list[Row] = []
+        rows: list[style.Row] = []
         for own in prompted(group).values():
             rows += _rows(own)
         shown += [row.run for row in rows if row.cells]
         if shown:
-            panels.append(Panel(panel_title(images, labels), ("Category",), COLUMNS, _groups(rows)))
-    return Table(
+            panels.append(
+                style.Panel(
+                    style.panel_title(images, labels), ("Category",), COLUMNS, _groups(rows)
+                )
+            )
+    return style.Table(
         "mapped_answers",
         runs[0].experiment,
         "What does mapping make of the answers that name no listed class?",
         _caption(shown) if shown else "",
         panels,
-        "" if panels else not_run(runs, "closed protocol with mapper exact (CW)"),
+        "" if panels else style.not_run(runs, "closed protocol with mapper exact (CW)"),
     )
 
 
-def _groups(rows: list[Row]) -> list[tuple[str, list[Row]]]:
+def _groups(rows: list[style.Row]) -> list[tuple[str, list[style.Row]]]:
     return [
         (f"{name}, mapped by {of_model[0].run.mapper}", of_model)
         if of_model[0].run.task == "CW+"
         else (name, of_model)
-        for name, of_model in model_groups(rows)
+        for name, of_model in style.model_groups(rows)
     ]
 
 
@@ -99,17 +90,21 @@ def _caption(runs: list[Run]) -> str:
         " mapper stands behind the model's name and is chosen as in the main table). On N images no"
         " label can be right, so nothing is counted there, nor in A: the paper's A counts every"
         " such answer as right."
-        f" {how_scored(runs)}"
+        f" {style.how_scored(runs)}"
     )
 
 
-def _rows(own: list[Run]) -> list[Row]:
+def _rows(own: list[Run]) -> list[style.Row]:
     exact, mapped = closed_and_mapped(own)
     if exact is None:
-        return [Row((("–", ""),), own[0], note="not run: a closed protocol with mapper exact (CW)")]
+        return [
+            style.Row(
+                (("–", ""),), own[0], note="not run: a closed protocol with mapper exact (CW)"
+            )
+        ]
     return [
-        Row(
-            ((true_minus(category), f"n = {exact.n(category)}"),),
+        style.Row(
+            ((style.true_minus(category), f"n = {exact.n(category)}"),),
             mapped or exact,
             _cells(exact, mapped, category),
             category=category,
@@ -118,21 +113,21 @@ def _rows(own: list[Run]) -> list[Row]:
     ]
 
 
-def _cells(exact: Run, mapped: Run | None, category: str) -> list[Cell]:
+def _cells(exact: Run, mapped: Run | None, category: str) -> list[style.Cell]:
     n = exact.n(category)
     listed, abstained = (
         exact.get(category, f"n_{outcome}") or 0.0 for outcome in ("out_of_list", "abstain")
     )
-    rate = cell(exact, Column(category, "oop", ""))
+    rate = style.cell(exact, style.Column(category, "oop", ""))
     unusable = (rate.value or 0.0) * n / 100 - listed - abstained
     right, base = mapped_right(exact, mapped, category)
     return [
-        Cell(listed, n),
-        Cell(abstained, n),
-        Cell(abs(round(unusable, 6)), n),
+        style.Cell(listed, n),
+        style.Cell(abstained, n),
+        style.Cell(abs(round(unusable, 6)), n),
         rate,
-        Cell(right, n),
-        share(right, base),
+        style.Cell(right, n),
+        style.share(right, base),
     ]
 
 

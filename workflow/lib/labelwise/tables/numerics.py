@@ -4,14 +4,14 @@ from labelwise.noise import noisiest
 from labelwise.numerics import COLUMNS as NAMES
 from labelwise.records import read_csv
 from labelwise.selection import stand_in
+from labelwise.tables import style
 from labelwise.tables.files import command
-from labelwise.tables.style import Cell, Column, Panel, Row, Table, model_groups
 
 COLUMNS = (
-    Column("A", "flips", "Answers that flip"),
-    Column("A", "texts", "Texts that differ", "count"),
-    Column("A", "accuracy", "Accuracy"),
-    Column("A", "difference", "Difference", "points"),
+    style.Column("A", "flips", "Answers that flip"),
+    style.Column("A", "texts", "Texts that differ", "count"),
+    style.Column("A", "accuracy", "Accuracy"),
+    style.Column("A", "difference", "Difference", "points"),
 )
 
 
@@ -20,22 +20,22 @@ def read(path: str) -> list[dict[str, str]]:
     return read_csv(path, NAMES)
 
 
-def build(rows: list[dict[str, str]]) -> Table:
+def build(rows: list[dict[str, str]]) -> style.Table:
     """The numerics panel: one row a variant."""
     panels = []
     for key in dict.fromkeys(_panel(row) for row in rows):
         images, protocol, batching, labels = key
         own = [row for row in rows if _panel(row) == key]
         panels.append(
-            Panel(
+            style.Panel(
                 f"Images {images}, protocol {protocol}, {batching}, labels {labels}",
                 ("Computed with", "Dtype"),
                 COLUMNS,
-                model_groups(_row(row) for row in own),
+                style.model_groups(_row(row) for row in own),
             )
         )
     noise = ", ".join(f"{points:.1f} for {name}" for name, points in sorted(noisiest(rows).items()))
-    return Table(
+    return style.Table(
         "numerics",
         rows[0]["experiment"],
         "How many answers change when only the arithmetic does?",
@@ -52,18 +52,18 @@ def _panel(row: dict[str, str]) -> tuple[str, str, str, str]:
     return row["images"], row["protocol"], row["batching"], row["labels"]
 
 
-def _row(row: dict[str, str]) -> Row:
+def _row(row: dict[str, str]) -> style.Row:
     n = int(row["n"])
     rate, low, high = (float(row[name]) for name in ("rate", "low", "high"))
     dtype = "same" if row["same_dtype"] == "1" else "another"
-    return Row(
+    return style.Row(
         ((row["setting"], ""), (dtype, "")),
         stand_in(row),
         [
-            Cell(rate, n, low, high),
-            Cell(float(row["texts"]), n),
-            Cell(float(row["accuracy"]), n),
-            Cell(float(row["difference"]), n),
+            style.Cell(rate, n, low, high),
+            style.Cell(float(row["texts"]), n),
+            style.Cell(float(row["accuracy"]), n),
+            style.Cell(float(row["difference"]), n),
         ],
         setting=row["variant"],
     )

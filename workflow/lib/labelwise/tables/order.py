@@ -2,30 +2,19 @@
 
 from labelwise.noise import Noise, caption
 from labelwise.selection import Run, closed_batchings, corrected, prompted
+from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Names, Published
-from labelwise.tables.style import (
-    Column,
-    Panel,
-    Row,
-    Table,
-    cell,
-    deltas,
-    how_scored,
-    model_groups,
-    not_run,
-    panel_title,
-)
 
 COLUMNS = (
-    Column("A", "original", "Original A"),
-    Column("A", "accuracy", "Corrected A"),
-    Column("A", "gain", "Gain", "points"),
-    Column("A", "oop_count", "Out of list", "count"),
+    style.Column("A", "original", "Original A"),
+    style.Column("A", "accuracy", "Corrected A"),
+    style.Column("A", "gain", "Gain", "points"),
+    style.Column("A", "oop_count", "Out of list", "count"),
 )
 
 
-def _setting(row: Row, column: Column, names: Names) -> dict[str, str]:
+def _setting(row: style.Row, column: style.Column, names: Names) -> dict[str, str]:
     order = "grouped" if row.run.same_class else "shuffled"
     return {"order": order if row.run.images_per_prompt == 10 else ""}
 
@@ -33,23 +22,28 @@ def _setting(row: Row, column: Column, names: Names) -> dict[str, str]:
 PUBLISHED = Published(12, "ten-per-class", _setting)
 
 
-def build(runs: list[Run], noise: Noise | None = None) -> Table:
+def build(runs: list[Run], noise: Noise | None = None) -> style.Table:
     """Closed world with mixed prompts and with prompts of one class."""
     panels, shown, compared = [], [], False
     for (images, labels), group in corrected(runs).items():
-        rows: list[Row] = []
+        rows: list[style.Row] = []
         for own in prompted(group).values():
             of_model = [row for asked in closed_batchings(own) for row in _rows(asked, noise)]
             compared = compared or bool(of_model)
             if not of_model:
                 note = "not run: closed world (CW) in both orders"
-                of_model = [Row((("–", ""), ("", "")), own[0], note=note)]
+                of_model = [style.Row((("–", ""), ("", "")), own[0], note=note)]
             rows += of_model
         shown += [row.run for row in rows if row.cells]
         panels.append(
-            Panel(panel_title(images, labels), ("Images", "Order"), COLUMNS, model_groups(rows))
+            style.Panel(
+                style.panel_title(images, labels),
+                ("Images", "Order"),
+                COLUMNS,
+                style.model_groups(rows),
+            )
         )
-    return Table(
+    return style.Table(
         "order",
         runs[0].experiment,
         "Does it help to see images of one class together?",
@@ -58,30 +52,32 @@ def build(runs: list[Run], noise: Noise | None = None) -> Table:
         " difference from the shuffled order with as many images a prompt, in percentage points or"
         " counts (the"
         f" experiment holds no interval for it). Out of list: answers without a usable class."
-        f" {caption(noise, {run.model for run in shown})} {how_scored(shown)}"
+        f" {caption(noise, {run.model for run in shown})} {style.how_scored(shown)}"
         if compared
         else "",
         panels if compared else [],
-        "" if compared else not_run(runs, "closed protocol in a shuffled and a same-class order"),
+        ""
+        if compared
+        else style.not_run(runs, "closed protocol in a shuffled and a same-class order"),
     )
 
 
-def _rows(asked: list[Run], noise: Noise | None) -> list[Row]:
+def _rows(asked: list[Run], noise: Noise | None) -> list[style.Row]:
     rows = []
     for grouped in (run for run in asked if run.same_class):
         size = grouped.images_per_prompt
         mixed = [r for r in asked if r.images_per_prompt == size and not r.same_class]
         if mixed:
             pair = [_row(mixed[0]), _row(grouped)]
-            deltas(pair[1], pair[0], COLUMNS, noise)
+            style.deltas(pair[1], pair[0], COLUMNS, noise)
             rows += pair
     return rows
 
 
-def _row(run: Run) -> Row:
+def _row(run: Run) -> style.Row:
     order = "same class" if run.same_class else "shuffled"
     stubs = ((str(run.images_per_prompt), ""), (order, run.order))
-    return Row(stubs, run, [cell(run, column) for column in COLUMNS])
+    return style.Row(stubs, run, [style.cell(run, column) for column in COLUMNS])
 
 
 if __name__ == "__main__":

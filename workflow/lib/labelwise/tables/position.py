@@ -2,37 +2,26 @@
 
 from labelwise.noise import Noise, caption
 from labelwise.selection import Run, by_run, closed_batchings, corrected, prompted, restricted
+from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Names, Published
-from labelwise.tables.style import (
-    Column,
-    Panel,
-    Row,
-    Table,
-    cell,
-    deltas,
-    how_scored,
-    model_groups,
-    not_run,
-    panel_title,
-)
 
 COLUMNS = (
-    Column("A", "original", "Original A"),
-    Column("A", "accuracy", "Corrected A"),
-    Column("A", "oop_count", "Out of list", "count"),
+    style.Column("A", "original", "Original A"),
+    style.Column("A", "accuracy", "Corrected A"),
+    style.Column("A", "oop_count", "Out of list", "count"),
 )
 Details = list[dict[str, str]]
 
 
-def _setting(row: Row, column: Column, names: Names) -> dict[str, str]:
+def _setting(row: style.Row, column: style.Column, names: Names) -> dict[str, str]:
     return {"position": str(row.position), "images_per_prompt": str(row.run.images_per_prompt)}
 
 
 PUBLISHED = Published(13, "one-per-class", _setting)
 
 
-def build(runs: list[Run], details: Details, noise: Noise | None = None) -> Table:
+def build(runs: list[Run], details: Details, noise: Noise | None = None) -> style.Table:
     """Closed-world accuracy of the images at the first, a middle and the last position.
 
     Args:
@@ -42,7 +31,7 @@ def build(runs: list[Run], details: Details, noise: Noise | None = None) -> Tabl
     """
     panels, shown, scores = [], [], by_run(details)
     for (images, labels), group in corrected(runs).items():
-        rows: list[Row] = []
+        rows: list[style.Row] = []
         for own in prompted(group).values():
             of_model = [
                 row
@@ -51,14 +40,18 @@ def build(runs: list[Run], details: Details, noise: Noise | None = None) -> Tabl
             ]
             if not of_model:
                 note = "not run: closed world (CW) with several images a prompt"
-                of_model = [Row((("–", ""), ("", "")), own[0], note=note)]
+                of_model = [style.Row((("–", ""), ("", "")), own[0], note=note)]
             rows += of_model
         asked = [row.run for row in rows if row.cells]
         if asked:
             shown += asked
             stubs = ("Position", "Images")
-            panels.append(Panel(panel_title(images, labels), stubs, COLUMNS, model_groups(rows)))
-    return Table(
+            panels.append(
+                style.Panel(
+                    style.panel_title(images, labels), stubs, COLUMNS, style.model_groups(rows)
+                )
+            )
+    return style.Table(
         "position",
         runs[0].experiment,
         "Does it matter where in the prompt an image stands?",
@@ -68,31 +61,33 @@ def build(runs: list[Run], details: Details, noise: Noise | None = None) -> Tabl
         " with the fewest, in percentage points or counts (without an interval). Out of list:"
         " answers"
         f" without a usable class. {caption(noise, {run.model for run in shown})}"
-        f" {how_scored(shown)}"
+        f" {style.how_scored(shown)}"
         if panels
         else "",
         panels,
-        "" if panels else not_run(runs, "closed protocol with two numbers of images a prompt"),
+        ""
+        if panels
+        else style.not_run(runs, "closed protocol with two numbers of images a prompt"),
     )
 
 
-def _rows(asked: list[Run], scores: dict, noise: Noise | None) -> list[Row]:
+def _rows(asked: list[Run], scores: dict, noise: Noise | None) -> list[style.Row]:
     size = max((run.images_per_prompt for run in asked), default=1)
     rows = []
     for position in sorted({1, (size + 1) // 2, size}) if size > 1 else ():
         of_position = [_row(run, position, scores.get(run.key, [])) for run in asked]
         for row in of_position[1:]:
-            deltas(row, of_position[0], COLUMNS, noise)
+            style.deltas(row, of_position[0], COLUMNS, noise)
         rows += of_position
     return [row for row in rows if row.cells]
 
 
-def _row(run: Run, position: int, scores: Details) -> Row:
+def _row(run: Run, position: int, scores: Details) -> style.Row:
     at = restricted(run, [score for score in scores if score["position"] == str(position)])
     n = at.n("A")
     stubs = ((str(position), f"n = {n}"), (str(run.images_per_prompt), ""))
-    cells = [cell(at, column) for column in COLUMNS] if n else []
-    return Row(stubs, at, cells, position=position)
+    cells = [style.cell(at, column) for column in COLUMNS] if n else []
+    return style.Row(stubs, at, cells, position=position)
 
 
 if __name__ == "__main__":

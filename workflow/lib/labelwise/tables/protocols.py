@@ -1,21 +1,9 @@
 """CW, CW+ and OW of each prompted model (the paper's Table 6), and the same with short lists."""
 
 from labelwise.selection import Run, corrected, prompted, representative, usual_batching
+from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Published, by_task
-from labelwise.tables.style import (
-    ACCURACIES,
-    Panel,
-    Row,
-    Table,
-    cell,
-    deltas,
-    how_scored,
-    mark_best,
-    model_groups,
-    not_run,
-    panel_title,
-)
 
 KINDS = {"closed": ("CW", "CW+"), "narrowed": ("CN", "CN+"), "open": ("OW",)}
 """Tasks of each kind of protocol; a narrowed list is shown where a model was given one."""
@@ -23,26 +11,26 @@ KINDS = {"closed": ("CW", "CW+"), "narrowed": ("CN", "CN+"), "open": ("OW",)}
 PUBLISHED = Published(6, "full", by_task)
 
 
-def build(runs: list[Run]) -> Table:
+def build(runs: list[Run]) -> style.Table:
     """Closed world with exact matching (CW), with mapping (CW+), and open world (OW)."""
     panels, shown = [], []
     for (images, labels), group in corrected(runs).items():
-        rows: list[Row] = []
+        rows: list[style.Row] = []
         for own in prompted(group).values():
             of_model = _rows(usual_batching(own))
-            mark_best(of_model, ACCURACIES)
+            style.mark_best(of_model, style.ACCURACIES)
             rows += of_model
         shown += [row.run for row in rows if row.cells]
         if rows:
             panels.append(
-                Panel(
-                    panel_title(images, labels),
+                style.Panel(
+                    style.panel_title(images, labels),
                     ("Task", "Protocol"),
-                    ACCURACIES,
-                    model_groups(rows),
+                    style.ACCURACIES,
+                    style.model_groups(rows),
                 )
             )
-    return Table(
+    return style.Table(
         "protocols",
         runs[0].experiment,
         "What does mapping answers to class names change, and what a prompt without the list?",
@@ -53,15 +41,17 @@ def build(runs: list[Run]) -> Table:
         " difference from the model's CW (or CN) row in percentage points (same images; the"
         " experiment holds no interval for it). Bold: best of the model. CW+, CN+ and OW use one"
         " encoder a model, that of its row with the highest accuracy under the corrected labels: a"
-        f" choice made on the test images. {how_scored(shown)}"
+        f" choice made on the test images. {style.how_scored(shown)}"
         if shown
         else "",
         panels,
-        "" if panels else not_run(runs, "closed or open protocol scored under corrected labels"),
+        ""
+        if panels
+        else style.not_run(runs, "closed or open protocol scored under corrected labels"),
     )
 
 
-def _rows(own: list[Run]) -> list[Row]:
+def _rows(own: list[Run]) -> list[style.Row]:
     chosen = representative(own)
     mapper = chosen.mapper if chosen else ""
     rows = []
@@ -78,24 +68,24 @@ def _rows(own: list[Run]) -> list[Row]:
                     if (run.protocol, run.mapper, run.task) == (protocol, wanted, task)
                 ]
                 if found:
-                    cells = [cell(found[0], column) for column in ACCURACIES]
+                    cells = [style.cell(found[0], column) for column in style.ACCURACIES]
                     stubs = ((task, ""), (protocol, "" if wanted == "exact" else wanted))
-                    rows.append(Row(stubs, found[0], cells))
+                    rows.append(style.Row(stubs, found[0], cells))
                 else:
                     with_mapper = f" with mapper {wanted}" if protocol else ""
                     note = f"not run: {task}{with_mapper}"
-                    rows.append(Row(((task, ""), (protocol, "")), own[0], note=note))
+                    rows.append(style.Row(((task, ""), (protocol, "")), own[0], note=note))
     _against_closed(rows)
     return rows
 
 
-def _against_closed(rows: list[Row]) -> None:
+def _against_closed(rows: list[style.Row]) -> None:
     closed = {row.run.protocol: row for row in rows if row.cells and row.run.task in ("CW", "CN")}
     first = next(iter(closed.values()), None)
     for row in rows:
         reference = closed.get(row.run.protocol, first)
         if row.cells and reference is not None and row is not reference:
-            deltas(row, reference, ACCURACIES)
+            style.deltas(row, reference, style.ACCURACIES)
 
 
 if __name__ == "__main__":

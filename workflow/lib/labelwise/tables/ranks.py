@@ -3,28 +3,21 @@
 from labelwise.ranks import COLUMNS as NAMES
 from labelwise.records import read_csv
 from labelwise.selection import stand_in
+from labelwise.tables import style
 from labelwise.tables.files import command
-from labelwise.tables.style import (
-    Cell,
-    Column,
-    Panel,
-    Row,
-    Table,
-    kind_groups,
-)
 
 COLUMNS = (
-    Column("A", "accuracy", "Accuracy"),
-    Column("A", "rank", "Rank", "rank"),
-    Column("A", "p_best", "Best"),
-    Column("A", "move", "Move", "move"),
-    Column("A", "gain", "Gain", "points"),
-    Column("A", "gain_void", "of it void", "points"),
-    Column("A", "gain_labelled", "Gain, labelled", "points"),
+    style.Column("A", "accuracy", "Accuracy"),
+    style.Column("A", "rank", "Rank", "rank"),
+    style.Column("A", "p_best", "Best"),
+    style.Column("A", "move", "Move", "move"),
+    style.Column("A", "gain", "Gain", "points"),
+    style.Column("A", "gain_void", "of it void", "points"),
+    style.Column("A", "gain_labelled", "Gain, labelled", "points"),
 )
 CEILING = (
-    Column("A", "ceiling", "All images"),
-    Column("A", "ceiling_labelled", "With a label"),
+    style.Column("A", "ceiling", "All images"),
+    style.Column("A", "ceiling_labelled", "With a label"),
 )
 
 
@@ -33,7 +26,7 @@ def read(path: str) -> list[dict[str, str]]:
     return read_csv(path, NAMES)
 
 
-def build(rows: list[dict[str, str]]) -> Table:
+def build(rows: list[dict[str, str]]) -> style.Table:
     """Ranks, moves and gains of every model, by label set; then what annotators agree on."""
     panels = []
     ceilings = []
@@ -43,16 +36,16 @@ def build(rows: list[dict[str, str]]) -> Table:
         known = {row["measure"] for row in models}
         columns = tuple(column for column in COLUMNS if column.measure in known)
         panels.append(
-            Panel(
+            style.Panel(
                 f"Images {images}, labels {labels}",
                 ("Model", "Run"),
                 columns,
-                kind_groups(_rows(models, "model", columns)),
+                style.kind_groups(_rows(models, "model", columns)),
             )
         )
         if annotators := [row for row in own if row["annotator"]]:
             ceilings.append(
-                Panel(
+                style.Panel(
                     f"Images {images}, annotators of {labels}",
                     ("Annotator",),
                     CEILING,
@@ -60,7 +53,7 @@ def build(rows: list[dict[str, str]]) -> Table:
                 )
             )
     rules = sorted({(row["labels"], row["rules"]) for row in rows})
-    return Table(
+    return style.Table(
         "ranks",
         rows[0]["experiment"],
         "Does the choice of labels change which model is best?",
@@ -85,7 +78,9 @@ def build(rows: list[dict[str, str]]) -> Table:
     )
 
 
-def _rows(rows: list[dict[str, str]], by: str, columns: tuple[Column, ...]) -> list[Row]:
+def _rows(
+    rows: list[dict[str, str]], by: str, columns: tuple[style.Column, ...]
+) -> list[style.Row]:
     grouped: dict[str, list[dict[str, str]]] = {}
     for row in rows:
         grouped.setdefault(row[by], []).append(row)
@@ -96,15 +91,15 @@ def _rows(rows: list[dict[str, str]], by: str, columns: tuple[Column, ...]) -> l
         said = " ".join(filter(None, (run.protocol, run.mapper.replace("argmax", ""))))
         stubs = ((run.name, ""), (said, "")) if by == "model" else ((own[0][by], ""),)
         cells = [_cell(found.get(c.measure)) for c in columns]
-        made.append(Row(stubs, run, cells, setting=own[0]["annotator"]))
+        made.append(style.Row(stubs, run, cells, setting=own[0]["annotator"]))
     return made
 
 
-def _cell(row: dict[str, str] | None) -> Cell:
+def _cell(row: dict[str, str] | None) -> style.Cell:
     if row is None:
-        return Cell(None, 0)
+        return style.Cell(None, 0)
     low, high = (float(row[end]) if row[end] else None for end in ("low", "high"))
-    return Cell(float(row["value"]), int(row["n"]), low, high)
+    return style.Cell(float(row["value"]), int(row["n"]), low, high)
 
 
 if __name__ == "__main__":

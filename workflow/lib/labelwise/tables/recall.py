@@ -3,21 +3,9 @@
 from collections.abc import Mapping
 
 from labelwise.selection import Run, by_model, by_run, differing, usual_batching
+from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Names, Published
-from labelwise.tables.style import (
-    Cell,
-    Column,
-    Panel,
-    Row,
-    Table,
-    how_scored,
-    kind_groups,
-    mark_best,
-    not_run,
-    panel_title,
-    share,
-)
 
 CLASSES = 4
 """So many classes are shown: those with most images by the labels that give them fewer."""
@@ -27,14 +15,14 @@ Recall = Mapping[str, tuple[int, float]]
 """Class id -> images with exactly that label, mean number of them that are right."""
 
 
-def _class(row: Row, column: Column, names: Names) -> dict[str, str]:
+def _class(row: style.Row, column: style.Column, names: Names) -> dict[str, str]:
     return {"class": column.category}
 
 
 PUBLISHED = Published(10, "weasels", _class)
 
 
-def build(runs: list[Run], details: Details) -> Table:
+def build(runs: list[Run], details: Details) -> style.Table:
     """Recall by class under both label sets.
 
     Args:
@@ -60,16 +48,18 @@ def build(runs: list[Run], details: Details) -> Table:
         sizes = {c: (min(n, after.get(c, (0, 0))[0]), n) for c, (n, _) in before.items()}
         classes = sorted(sizes, key=lambda c: (-sizes[c][0], -sizes[c][1], int(c)))[:CLASSES]
         columns = [
-            Column(c, measure, f"{called[c] if measure == 'original' else 'corrected'}")
+            style.Column(c, measure, f"{called[c] if measure == 'original' else 'corrected'}")
             for c in sorted(classes, key=int)
             for measure in ("original", "accuracy")
         ]
         rows = [_row(run, before, after, columns) for run, before, after in pairs]
-        mark_best(rows, columns)
+        style.mark_best(rows, columns)
         shown += [row.run for row in rows]
         stubs = ("Model",)
-        panels.append(Panel(panel_title(images, labels), stubs, columns, kind_groups(rows)))
-    return Table(
+        panels.append(
+            style.Panel(style.panel_title(images, labels), stubs, columns, style.kind_groups(rows))
+        )
+    return style.Table(
         "recall",
         runs[0].experiment,
         "How does the recall of a class change when its images are chosen by other labels?",
@@ -77,11 +67,11 @@ def build(runs: list[Run], details: Details) -> Table:
         " with this original label, then of those whose one corrected label it is; these are"
         " other images. Behind the second number the difference in percentage points (other images:"
         f" no interval). Shown: the {CLASSES} classes with most images by both."
-        f" {how_scored(shown)}"
+        f" {style.how_scored(shown)}"
         if panels
         else "",
         panels,
-        "" if panels else not_run(runs, "run scored under original and corrected labels"),
+        "" if panels else style.not_run(runs, "run scored under original and corrected labels"),
     )
 
 
@@ -90,15 +80,15 @@ def _recall(found: Mapping[tuple[str, ...], list], run: Run | None) -> Recall:
     return {row["class"]: (int(row["n"]), float(row["right"])) for row in rows}
 
 
-def _row(run: Run, before: Recall, after: Recall, columns: list[Column]) -> Row:
-    cells: list[Cell] = []
+def _row(run: Run, before: Recall, after: Recall, columns: list[style.Column]) -> style.Row:
+    cells: list[style.Cell] = []
     for column in columns:
         n, right = (before if column.measure == "original" else after).get(column.category, (0, 0))
-        own = share(right, n)
+        own = style.share(right, n)
         if column.measure == "accuracy" and own.value is not None:
             own.delta = own.value - (cells[-1].value or 0.0)
         cells.append(own)
-    return Row(((run.name, ""),), run, cells)
+    return style.Row(((run.name, ""),), run, cells)
 
 
 if __name__ == "__main__":

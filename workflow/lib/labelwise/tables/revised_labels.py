@@ -3,23 +3,13 @@
 from itertools import pairwise
 
 from labelwise.selection import Run, by_model, representative
+from labelwise.tables import style
 from labelwise.tables.files import command
-from labelwise.tables.style import (
-    Column,
-    Panel,
-    Row,
-    Table,
-    cell,
-    how_scored,
-    kind_groups,
-    mark_best,
-    not_run,
-)
 
-ACCURACY = Column("A", "accuracy", "")
+ACCURACY = style.Column("A", "accuracy", "")
 
 
-def build(runs: list[Run]) -> Table:
+def build(runs: list[Run]) -> style.Table:
     """One row a model, one column a label set; behind each the change from the set before it."""
     panels = []
     for images in dict.fromkeys(run.images for run in runs):
@@ -27,22 +17,24 @@ def build(runs: list[Run]) -> Table:
         sets = sorted({run.labels for run in here}, key=lambda name: _age(here, name))
         if len(sets) < 2:
             continue
-        columns = [Column("A", f"accuracy of {labels}", labels) for labels in sets]
+        columns = [style.Column("A", f"accuracy of {labels}", labels) for labels in sets]
         rows = [_row(own, sets) for own in by_model(here).values()]
-        mark_best([row for row in rows if row], columns)
+        style.mark_best([row for row in rows if row], columns)
         title = f"Images {images}, accuracy under each label set"
-        panels.append(Panel(title, ("Model", "Task"), columns, kind_groups(filter(None, rows))))
-    return Table(
+        panels.append(
+            style.Panel(title, ("Model", "Task"), columns, style.kind_groups(filter(None, rows)))
+        )
+    return style.Table(
         "revised_labels",
         runs[0].experiment,
         "Does it matter to the models that the labels were revised?",
         "Accuracy in percent of the same answers; behind each number the change from the label set"
         " to its left, in percentage points (the experiment holds no interval for it)."
-        f" {how_scored(runs)}"
+        f" {style.how_scored(runs)}"
         if panels
         else "",
         panels,
-        "" if panels else not_run(runs, "second label set"),
+        "" if panels else style.not_run(runs, "second label set"),
     )
 
 
@@ -51,18 +43,18 @@ def _age(runs: list[Run], labels: str) -> tuple[bool, str]:
     return any(r.n("S+") < r.n("A") for r in runs if r.labels == labels), labels
 
 
-def _row(own: list[Run], sets: list[str]) -> Row | None:
+def _row(own: list[Run], sets: list[str]) -> style.Row | None:
     chosen = representative(run for run in own if run.labels == sets[0])
     if chosen is None:
         return None
     setting = (chosen.protocol, chosen.batching, chosen.mapper)
     same = {r.labels: r for r in own if (r.protocol, r.batching, r.mapper) == setting}
-    cells = [cell(same[labels], ACCURACY) for labels in sets]
+    cells = [style.cell(same[labels], ACCURACY) for labels in sets]
     for before, after in pairwise(cells):
         if before.value is not None and after.value is not None:
             after.delta = after.value - before.value
     mapper = chosen.mapper if chosen.task in ("CW+", "OW") else ""
-    return Row(((chosen.name, ""), (chosen.task, mapper)), chosen, cells)
+    return style.Row(((chosen.name, ""), (chosen.task, mapper)), chosen, cells)
 
 
 if __name__ == "__main__":

@@ -5,17 +5,17 @@ from labelwise.noise import Noise, caption, within
 from labelwise.records import read_csv
 from labelwise.selection import stand_in
 from labelwise.sensitivity import COLUMNS as NAMES
+from labelwise.tables import style
 from labelwise.tables.files import command
-from labelwise.tables.style import Cell, Column, Panel, Row, Table, model_groups
 
 SOURCES = (
-    Column("", "share", "Share of variance"),
-    Column("", "df", "d.f.", "count"),
-    Column("", "p_holm", "p (Holm)", "p"),
-    Column("A", "range", "Best − worst", "points"),
-    Column("A", "flips", "Answers that flip"),
+    style.Column("", "share", "Share of variance"),
+    style.Column("", "df", "d.f.", "count"),
+    style.Column("", "p_holm", "p (Holm)", "p"),
+    style.Column("A", "range", "Best − worst", "points"),
+    style.Column("A", "flips", "Answers that flip"),
 )
-LEVELS = (Column("A", "accuracy", "Accuracy"),)
+LEVELS = (style.Column("A", "accuracy", "Accuracy"),)
 
 
 def read(path: str) -> list[dict[str, str]]:
@@ -23,7 +23,7 @@ def read(path: str) -> list[dict[str, str]]:
     return read_csv(path, NAMES)
 
 
-def build(rows: list[dict[str, str]], noise: Noise | None = None) -> Table:
+def build(rows: list[dict[str, str]], noise: Noise | None = None) -> style.Table:
     """The decomposition of variance, and the accuracy of every setting."""
     panels = []
     shown = [row for row in rows if row["model_kind"] != "control"]
@@ -39,15 +39,17 @@ def build(rows: list[dict[str, str]], noise: Noise | None = None) -> Table:
             spread.noise = spread.value is not None and within(
                 spread.value, row.run.model, noise or {}
             )
-        panels.append(Panel(title, ("Source",), SOURCES, model_groups(sources)))
+        panels.append(style.Panel(title, ("Source",), SOURCES, style.model_groups(sources)))
         levels = [
             _row(row, ((said(row["factor"]), ""), (row["level"], "")), LEVELS)
             for row in parts["level"]
         ]
         panels.append(
-            Panel(f"{title}: settings", ("Factor", "Setting"), LEVELS, model_groups(levels))
+            style.Panel(
+                f"{title}: settings", ("Factor", "Setting"), LEVELS, style.model_groups(levels)
+            )
         )
-    return Table(
+    return style.Table(
         "sensitivity",
         rows[0]["experiment"],
         "How much do layout, list and wording change, and how much is the images' doing?",
@@ -69,8 +71,8 @@ def _panel(row: dict[str, str]) -> tuple[str, str, str]:
 
 
 def _row(
-    row: dict[str, str], stubs: tuple[tuple[str, str], ...], columns: tuple[Column, ...]
-) -> Row:
+    row: dict[str, str], stubs: tuple[tuple[str, str], ...], columns: tuple[style.Column, ...]
+) -> style.Row:
     n = int(row["n"])
     low, high = (float(row[end]) if row[end] else None for end in ("low", "high"))
     cells = []
@@ -78,9 +80,9 @@ def _row(
         text = row[column.measure]
         whole = column.measure == "accuracy"
         value = float(text) if text else None
-        cells.append(Cell(value, n, low if whole else None, high if whole else None))
+        cells.append(style.Cell(value, n, low if whole else None, high if whole else None))
     setting = ": ".join(filter(None, (row["factor"], row["level"])))
-    return Row(stubs, stand_in(row), cells, setting=setting)
+    return style.Row(stubs, stand_in(row), cells, setting=setting)
 
 
 if __name__ == "__main__":

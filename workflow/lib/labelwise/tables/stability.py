@@ -1,22 +1,11 @@
 """The same questions asked several times (the paper's Table 17)."""
 
 from labelwise.selection import Run, corrected, prompted
+from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Published
-from labelwise.tables.style import (
-    ACCURACIES,
-    Column,
-    Panel,
-    Row,
-    Table,
-    cell,
-    how_scored,
-    model_groups,
-    not_run,
-    panel_title,
-)
 
-COLUMNS = (*ACCURACIES, Column("A", "oop_count", "Out of list", "count"))
+COLUMNS = (*style.ACCURACIES, style.Column("A", "oop_count", "Out of list", "count"))
 PUBLISHED = Published(
     17,
     "one-per-class",
@@ -24,15 +13,15 @@ PUBLISHED = Published(
 )
 
 
-def build(runs: list[Run]) -> Table:
+def build(runs: list[Run]) -> style.Table:
     """Closed-world runs that were repeated, mean over repeats, percent."""
     panels, shown = [], []
     for (images, labels), group in corrected(runs).items():
         rows = [
-            Row(
+            style.Row(
                 ((str(run.images_per_prompt), ""), (str(run.repeats), "")),
                 run,
-                [cell(run, column) for column in COLUMNS],
+                [style.cell(run, column) for column in COLUMNS],
             )
             for own in prompted(group).values()
             for run in own
@@ -41,21 +30,26 @@ def build(runs: list[Run]) -> Table:
         shown += [row.run for row in rows]
         if rows:
             panels.append(
-                Panel(
-                    panel_title(images, labels), ("Images", "Repeats"), COLUMNS, model_groups(rows)
+                style.Panel(
+                    style.panel_title(images, labels),
+                    ("Images", "Repeats"),
+                    COLUMNS,
+                    style.model_groups(rows),
                 )
             )
-    return Table(
+    return style.Table(
         "stability",
         runs[0].experiment,
         "How far does a model agree with itself when it is asked again?",
         "Closed-world (CW) accuracy in percent, mean over repeats of the very same prompts; images"
         " a prompt. An interval of no width: every repeat scored alike. Out of list: answers"
-        f" without a usable class. {how_scored(shown)}"
+        f" without a usable class. {style.how_scored(shown)}"
         if shown
         else "",
         panels,
-        "" if panels else not_run(runs, "closed protocol that was asked several times (repeats)"),
+        ""
+        if panels
+        else style.not_run(runs, "closed protocol that was asked several times (repeats)"),
     )
 
 
