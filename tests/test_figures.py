@@ -369,6 +369,7 @@ def test_gallery_shows_pictures_with_author_and_licence(judged, tmp_path):
     shown = sum(bool(axes.images) for axes in figure.axes)
     assert shown == sum(text == r"\$A, CC0-1.0" for text in texts) > 4
     assert {"S+", "S−", "M+", "M−", "N"} <= {axes.get_title() for axes in figure.axes}
+    assert {axes.get_aspect() for axes in figure.axes} == {1}  # pictures are not stretched
 
 
 @pytest.mark.parametrize(

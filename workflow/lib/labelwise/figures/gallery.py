@@ -26,6 +26,8 @@ WIDTH, LINES = 33, 2
 """Characters that fit under a picture, and most lines of one text."""
 BOTTOM = 1.66
 """Where a case ends; its picture takes the square from 0 to 1."""
+SIDE = 0.9
+"""Part of its column that a picture has; the credit stands beside it."""
 
 Photos = dict[str, tuple[bytes, str]]
 
@@ -57,7 +59,7 @@ def build(data: "tuple[DataFrame, Photos]") -> Figure:
     figure, axes = plt.subplots(
         len(ROWS),
         len(categories),
-        figsize=(style.PAGE, 0.45 + len(ROWS) * style.PAGE / len(categories) * BOTTOM),
+        figsize=(style.PAGE, 0.45 + len(ROWS) * SIDE * style.PAGE / len(categories) * BOTTOM),
         squeeze=False,
     )
     for axis, category in zip(axes[0], categories, strict=True):
@@ -112,7 +114,7 @@ def _picture(axis: Axes, case: "Series", photos: Photos) -> None:
     height, width = picture.shape[:2]
     across, down = width / max(width, height), height / max(width, height)
     left, top = (1 - across) / 2, (1 - down) / 2
-    axis.imshow(picture, extent=(left, left + across, top + down, top), aspect="auto", zorder=2)
+    axis.imshow(picture, extent=(left, left + across, top + down, top), aspect="equal", zorder=2)
     axis.set_xlim(0, 1)
     axis.set_ylim(BOTTOM, 0)
     author_and_licence = credit.rsplit(", ", 1)[0]
