@@ -75,6 +75,42 @@ def test_digits_from_the_command_to_every_table_and_figure(tmp_path):
         assert "Not run" not in (study.root / f"results/tables/{name}.html").read_text(), name
 
 
+@pytest.mark.slow
+def test_twenty_thousand_names_are_refused_in_one_prompt_and_asked_narrowed(tmp_path):
+    study = copy(tmp_path)
+    labelwise(study, "example", "synsets", "--out", "d")
+    said = labelwise(
+        *(study, "init", "synsets", "--images", "d/images"),
+        *("--classes", "d/classes.csv", "--labels", "d/labels.csv"),
+    )
+    assert "24 images, 20,000 classes, 24 labelled" in said
+    assert "the list of 20,000 names is too long for a prompt: protocol narrowed offers 50" in said
+    whole = study.root / "whole.yaml"
+    config = yaml.safe_load((study.root / "synsets/config.yaml").read_text())
+    closed = {key: config["protocols"]["narrowed"][key] for key in ("prompt", "classes", "stop")}
+    config["protocols"]["closed"] = closed | {"kind": "closed"}
+    config["experiments"]["main"]["runs"][0]["protocols"] = ["closed"]
+    whole.write_text(yaml.safe_dump(config))
+    use = ["--cores", "1", "--replace-workflow-config", "--configfile"]
+    run = "synsets/composed-lite2/closed/b1"
+    stopped, text = study.snakemake(*use, whole.name, "--", f"results/responses/{run}.jsonl")
+    log = (study.root / f"results/logs/infer/{run}.log").read_text()
+    assert stopped and not list((study.root / "results/responses").rglob("*.jsonl"))
+    assert "but the model takes 8192; the class list is too long" in log
+    assert "kind narrowed (docs/own-data.md)" in log and "kind narrowed" in text
+
+    done, text = study.snakemake(*use, "synsets/config.yaml")
+    assert done == 0, text
+    found = results(study)
+    ceiling = found["oracle", "narrowed", "exact"]
+    assert 40 <= ceiling < 100, "of the true classes some are offered, some are not"
+    assert 0 < found["composed-lite2", "narrowed", "exact"] <= ceiling
+    assert found["conse", "classify", "argmax"] <= ceiling
+    assert found["chance", "narrowed", "exact"] <= 20
+    for name in yaml.safe_load((study.root / "synsets/config.yaml").read_text())["tables"]:
+        assert "Not run" not in (study.root / f"results/tables/{name}.html").read_text(), name
+
+
 def test_the_leaderboard_lists_every_score_of_the_study(built):
     document = json.loads((built.root / "results/leaderboard.json").read_text())
     with open(built.root / "results/leaderboard.csv", newline="") as file:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from labelwise import plugins
+from labelwise import infer, plugins
+from labelwise.engines.base import Answer, Run
 from labelwise.errors import LabelwiseError
+from labelwise.journal import Journal
 from study import ROOT, copy
 
 PAGE = (ROOT / "docs/engine.md").read_text()
@@ -83,6 +85,30 @@ def test_the_page_is_all_that_is_needed(study, tmp_path, monkeypatch):
     assert "'pallete' is none of" in said and "palette (labelwise-palette==0.2)" in said
     study.edit("config/config.yaml", "engine: pallete", "engine: chance")
     assert "options: chance is built in" in study.refuses(SCORES)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (lambda n: Answer(n, None, "stop"), "is None and ended with 'stop'; it must be a text"),
+        (lambda n: Answer(n, "hen", "done"), "ended with 'done'; .* stop, length, content_filter"),
+        (lambda n: Answer(n + 7, "hen", "stop"), "the answer to 7: no such question waits"),
+        (lambda n: Answer(0, "hen", "stop"), "the answer to 0: no such question waits; .*, once"),
+    ],
+)
+def test_what_is_no_answer_is_refused_and_not_kept(said, message, tmp_path):
+    class Odd:
+        def answer(self, questions):
+            return (said(question.id) for question in questions)
+
+    texts = dict.fromkeys(("system", "image", "closing", "primer"), "") | {"schema": None}
+    header = texts | {"protocol": "closed", "answer": "name", "format": "plain"}
+    asked = [{"request": n, "repeat": 0, "images": ["a"]} for n in range(2)]
+    todo, files = list(zip(asked, "kl", strict=True)), {"a": ("a.png", "")}
+    with Journal(tmp_path / "journal") as journal:
+        with pytest.raises(LabelwiseError, match=message):
+            infer._ask(Odd(), {}, Run(header, ["hen"]), lambda: iter(todo), files, journal)
+        assert "l" not in journal
 
 
 class Point:

@@ -28,7 +28,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from labelwise import classnames, gpu, plugins, prompts, provenance, records
-from labelwise.engines.base import Answer, Engine, Question, Refused, Run, Told
+from labelwise.engines.base import FINISHES, Answer, Engine, Question, Refused, Run, Told
 from labelwise.errors import LabelwiseError, cli
 from labelwise.journal import Journal, key
 from labelwise.progress import progress
@@ -233,6 +233,7 @@ def _ask(
         """Questions that wait no longer."""
         refused = []
         for found in answers:
+            _check(found, waiting, engine)
             one = waiting.pop(found.id)
             if isinstance(found, Refused):
                 refused.append((one, found.why))
@@ -249,6 +250,20 @@ def _ask(
     for _ in progress(done, sum(shown), what, note, lambda one: len(one.files)):
         pass
     return len(shown), unshown
+
+
+def _check(told: Told, waiting: Collection[int], engine: Engine) -> None:
+    """Refuse an answer that is none, before it is kept."""
+    what = f"{type(engine).__module__}.{type(engine).__name__}: the answer to {told.id!r}"
+    if told.id not in waiting:
+        raise LabelwiseError(f"{what}: no such question waits; give each its own id, once")
+    if isinstance(told, Refused):
+        return
+    if not isinstance(told.text, str) or told.finish not in FINISHES:
+        raise LabelwiseError(
+            f"{what} is {told.text!r:.60} and ended with {told.finish!r:.60}; it must be a text"
+            f" and end with {', '.join(FINISHES)} (docs/engine.md)"
+        )
 
 
 def _responses(

@@ -50,5 +50,5 @@ def caption(noise: Noise | None, shown: set[str]) -> str:
     return (
         f"{MARK}: the difference does not exceed what numerics alone may change (the upper 95 %"
         " limit of the answers that flip with tensor batch, prefix, decoding loop or repeat:"
-        f" {said})."
+        f" {said}; this is the limit of detection: a smaller effect may be there and is not shown)."
     )

@@ -41,13 +41,17 @@ class Question:
     key: str = ""
 
 
+FINISHES = ("stop", "length", "content_filter")
+"""Why an answer ended: by itself, cut at the token limit, or refused by a filter."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a model said: ``text`` without the primer, and why it ended.
 
-    ``finish`` is ``stop``, ``length`` (cut at the token limit) or ``content_filter``. ``usage``
-    counts tokens: ``prefilled`` (computed for this prompt alone), ``shared`` (the prefix, computed
-    once a run) and ``generated``; of a server ``prompt``, ``cached`` (of these) and ``completion``.
+    ``finish`` is one of ``FINISHES``. ``usage`` counts tokens: ``prefilled`` (computed for this
+    prompt alone), ``shared`` (the prefix, computed once a run) and ``generated``; of a server
+    ``prompt``, ``cached`` (of these) and ``completion``.
     ``facts`` is what else is kept with the answer: who gave it, what it cost. ``scored`` is what a
     search among class names found (``engines.search``): ``names``, the likeliest as [name,
     log-probability, tokens], and ``rest``, the logarithm of the sum of all others'

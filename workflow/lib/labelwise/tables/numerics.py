@@ -4,6 +4,7 @@ from labelwise.noise import noisiest
 from labelwise.numerics import COLUMNS as NAMES
 from labelwise.records import read_csv
 from labelwise.selection import stand_in
+from labelwise.statistics import wilson
 from labelwise.tables import style
 from labelwise.tables.files import command
 
@@ -35,6 +36,8 @@ def build(rows: list[dict[str, str]]) -> style.Table:
             )
         )
     noise = ", ".join(f"{points:.1f} for {name}" for name, points in sorted(noisiest(rows).items()))
+    counts = sorted({int(row["n"]) for row in rows})
+    limits = ", ".join(f"{100 * wilson(0, n)[1]:.1f} with {n} answers" for n in counts)
     return style.Table(
         "numerics",
         rows[0]["experiment"],
@@ -43,7 +46,8 @@ def build(rows: list[dict[str, str]]) -> style.Table:
         " that flip denote another class than before (percent, Wilson's 95 % interval); texts that"
         " differ do so in any letter. Difference: accuracy minus that of the model as it is run in"
         " the study, in points. Noise by which other tables mark differences (points; the highest"
-        f" upper limit among the variants of the same dtype): {noise or 'none'}.",
+        f" upper limit among the variants of the same dtype): {noise or 'none'}. If no answer flips"
+        f" at all, the limit is {limits}.",
         panels,
     )
 
