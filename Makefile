@@ -14,7 +14,7 @@ study: .venv/.ready
 	@echo "tables   $$(ls results/tables/*.html | tr '\n' ' ')  (also .csv, .tex)"
 	@echo "figures  $$(ls results/figures/*.pdf | tr '\n' ' ')  (also .svg, .png)"
 
-results/report.html: $(wildcard results/runs.html results/provenance.html results/figures/*.svg results/tables/*.html workflow/report/*)
+results/report.html: $(wildcard results/browser.html results/findings.html results/provenance.html results/runs.html results/figures/*.svg results/tables/*.html results/tables/paper/*.html workflow/report/*)
 	@$(BIN)/snakemake --report $@ > results/logs/report.log 2>&1 || { cat results/logs/report.log; exit 1; }
 
 test: .venv/.ready

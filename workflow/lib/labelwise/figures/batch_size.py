@@ -94,6 +94,7 @@ def _panel(axis: Axes, own: list[Run], sizes: list[int], noise: Noise) -> None:
             x = sizes.index(size) + 0.05 * (len(series) + 1) / 2
             _bracket(axis, x, list(map(accuracy, pair)), TASKS[task])
     axis.grid(axis="y")
+    axis.margins(y=0.1)  # room for the marks
     axis.set_xticks(range(len(sizes)), list(map(str, sizes)))
     axis.set_xlim(-0.4, len(sizes) - 0.6)
 

@@ -87,6 +87,7 @@ def _panel(axis: Axes, rows: "DataFrame", alone: "DataFrame", noise: Noise) -> N
     axis.set_xticks(range(len(places)), labels, fontsize=6 if len(places) < 8 else 4.5)
     axis.set_xlim(-0.5, len(places) - 0.5)
     axis.grid(axis="y")
+    axis.margins(y=0.1)  # room for the marks
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def build(runs: list[Run], details: Details) -> style.Table:
         " with this original label, then of those whose one corrected label it is; these are"
         " other images. Behind the second number the difference in percentage points (other images:"
         f" no interval). Shown: the {CLASSES} classes with most images by both."
-        f" {style.how_scored(shown)}"
+        f" {style.how_scored(shown)} What became of single answers: the case browser, by class."
         if panels
         else "",
         panels,
