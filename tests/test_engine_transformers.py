@@ -1,6 +1,7 @@
 """Real architectures with random weights: sharing the prefix changes no answer, only the cost."""
 
 import resource
+import time
 from pathlib import Path
 
 import pytest
@@ -392,12 +393,45 @@ def test_a_local_paligemma_is_known_by_its_config(folder):
 
 
 def test_the_line_of_progress_tells_the_state(monkeypatch, capsys, folder, photos):
-    monkeypatch.setattr(progress, "FIRST", 0.0)
-    monkeypatch.setattr(progress, "HEARTBEAT", 0.0)
+    monkeypatch.setattr(progress, "FIRST", 0.02)
+    monkeypatch.setattr(progress, "HEARTBEAT", 0.02)
     model = load(folder("qwen3-vl"), header(2), tensor_batch=2)
     found = model.answer(questions(header(2), photos, 2))
-    list(progress.progress(found, 12, "closed", model.note, lambda answer: 2))
-    lines = capsys.readouterr().err.splitlines()
-    last = lines[-1]
-    assert last.startswith("closed: 12/12, ") and "/s, 0:00 min left, " in last
-    assert last.endswith("% of prompts shared, tensor batch 2")
+
+    def slowly():
+        time.sleep(0.2)
+        yield from found
+        time.sleep(0.2)
+
+    list(progress.progress(slowly(), 12, "closed", model.note, lambda answer: 2))
+    lines = [n for n in capsys.readouterr().err.splitlines() if n.startswith("closed")]
+    assert lines[0].startswith("closed: 0/12, 0.0/s, ?:00 min left, ")
+    assert lines[-1].startswith("closed: 12/12, ") and "/s, 0:00 min left, " in lines[-1]
+    assert lines[-1].endswith("% of prompts shared, tensor batch 2")
+    told = len(lines)
+    time.sleep(0.1)
+    assert not capsys.readouterr().err and told < 60, "it ends with the job"
+
+
+def test_plain_batches_are_halved_when_memory_runs_out(folder, photos, monkeypatch):
+    head = header()
+    expected = answers(load(folder("qwen3-vl"), head, prefix="plain"), questions(head, photos, 1))
+    model = load(folder("qwen3-vl"), head, prefix="plain", tensor_batch=6)
+    real, sizes = model.model.generate, []
+
+    def small(**inputs):
+        sizes.append(len(inputs["input_ids"]))
+        if sizes[-1] > 2:
+            raise torch.OutOfMemoryError
+        return real(**inputs)
+
+    monkeypatch.setattr(model.model, "generate", small)
+    assert answers(model, questions(head, photos, 1)) == expected
+    assert sizes == [6, 3, 1, 1, 1, 1, 1, 1] and model.tensor_batch == 1
+
+    def none(**inputs):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(model.model, "generate", none)
+    with pytest.raises(LabelwiseError, match="out of memory with one prompt at a time"):
+        answers(model, questions(head, photos, 1))

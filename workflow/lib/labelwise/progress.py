@@ -1,6 +1,7 @@
 """How far a long job is: a bar on a terminal, a line every half minute in a log file."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -20,8 +21,9 @@ def progress(
 ) -> Iterator[T]:
     """Yield ``items``, telling stderr how many of ``total`` are done, how many a second, how long.
 
-    An item counts ``size(item)`` towards ``total``; ``note()`` ends each line. A job that ends
-    within ``FIRST`` seconds writes nothing to a log file.
+    An item counts ``size(item)`` towards ``total``; ``note()`` ends each line. In a log file a line
+    comes whether or not an item has: a job that hangs can be told from one that is slow. A job that
+    ends within ``FIRST`` seconds writes none.
     """
     if sys.stderr.isatty():
         from tqdm import tqdm
@@ -33,16 +35,22 @@ def progress(
                     bar.set_postfix_str(note(), refresh=False)
                 bar.update(size(item))
         return
-    done, start = 0, time.monotonic()
-    due = start + FIRST
-    for item in items:
-        yield item
-        done += size(item)
-        now = time.monotonic()
-        if now >= due:
-            due = now + HEARTBEAT
-            rate = done / (now - start)
-            minutes, seconds = divmod(round((total - done) / rate), 60)
+    done, start, ended = 0, time.monotonic(), threading.Event()
+
+    def beat() -> None:
+        pause = FIRST
+        while not ended.wait(pause):
+            pause = HEARTBEAT
+            rate = done / (time.monotonic() - start)
+            minutes, seconds = divmod(round((total - done) / rate), 60) if done else ("?", 0)
             line = f"{what}: {done}/{total}, {rate:.1f}/s, {minutes}:{seconds:02d} min left"
             told = note() if note else ""
             print(f"{line}, {told}" if told else line, file=sys.stderr, flush=True)
+
+    threading.Thread(target=beat, daemon=True).start()
+    try:
+        for item in items:
+            yield item
+            done += size(item)
+    finally:
+        ended.set()

@@ -320,8 +320,9 @@ class Model:
             else:
                 yield from answers
                 return
-        for start in range(0, len(shown.questions), self.tensor_batch):
-            part = shown.questions[start : start + self.tensor_batch]
+        size = self.tensor_batch  # it may shrink again meanwhile
+        for start in range(0, len(shown.questions), size):
+            part = shown.questions[start : start + size]
             yield from self._generated(self.sight.show(part, whole=True))
 
     @torch.inference_mode()
