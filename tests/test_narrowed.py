@@ -1,6 +1,7 @@
 """Narrowed lists and varied prompts: what is offered, how, and what counts as an answer."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from labelwise.classnames import Names
 from labelwise.engines.base import Question, Run
 from labelwise.engines.oracle import Model as Oracle
 from labelwise.errors import LabelwiseError
+from labelwise.selection import load
+from labelwise.tables import mapped_answers, out_of_list
+from make_experiment import DATA
 
 PROMPTS = Path(__file__).resolve().parents[1] / "config/prompts"
 NAMES = ["tench", "crane", "great white shark", "hen", "crane", "ostrich"]
@@ -112,3 +116,18 @@ def test_cells_are_the_product_and_without_vary_the_protocol_itself():
     found = [(c["list_order"], c["prompt"]) for c in variations.cells(varied)]
     assert found == list(itertools.product(["fixed", "shuffled"], ["p", "q"]))
     assert variations.prompts(varied) == ["p", "q"]
+
+
+def test_a_study_without_a_whole_list_has_the_tables_of_its_narrowed_one():
+    runs = [
+        replace(run, kind="narrowed", protocol="narrowed") if run.kind == "closed" else run
+        for run in load(DATA / "experiment_main.csv")
+        if run.batching == "b1"
+    ]
+    tables = [out_of_list.build(runs), mapped_answers.build(runs)]
+    for table in tables:
+        assert table.panels and not table.note and "Narrowed lists (CN)" in table.caption
+    assert {row.run.task for row in tables[0].panels[0].rows if row.cells} == {"CN"}
+    assert {row.run.task for row in tables[1].panels[0].rows if row.cells} == {"CN+"}
+    whole = out_of_list.build(load(DATA / "experiment_main.csv"))
+    assert "Narrowed" not in whole.caption

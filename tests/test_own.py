@@ -56,7 +56,9 @@ def as_read(name="trees"):
 def test_folders_name_the_classes_and_the_study_plans(data):
     assert init()[0] == "trees/config.yaml: 3 images, 2 classes, 3 labelled"
     grid = plan()
-    assert {point.run.protocol for point in grid.points} == {"closed", "open", "choice", "classify"}
+    named = {"constrained", "likelihood", "likelihood-mean"}
+    asked = {point.run.protocol for point in grid.points}
+    assert asked == {"closed", "open", "choice", "classify"} | named
     assert grid.config["labels"]["trees"]["equivalents"] == "none"
     assert grid.config["protocols"]["choice"]["options"] == 2
     assert labelled() == {"a.png": "0", "b.png": "0", "c.png": "1"}

@@ -291,13 +291,16 @@ def prompted(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 
 def closed_and_mapped(own: Iterable[Run]) -> tuple[Run | None, Run | None]:
-    """A model's CW run and the CW+ run of the same answers, by the mapper that stands for it."""
+    """A model's CW run and the CW+ run of the same answers, by the mapper that stands for it.
+
+    A model that was asked no whole list has its CN and CN+ runs instead.
+    """
     own = usual_batching(own)
-    exact = next((run for run in own if run.task == "CW"), None)
+    exact = next((run for task in ("CW", "CN") for run in own if run.task == task), None)
     chosen = representative(own)
     if exact is None or chosen is None:
         return exact, None
-    wanted = (exact.protocol, chosen.mapper, "CW+")
+    wanted = (exact.protocol, chosen.mapper, f"{exact.task}+")
     return exact, next((r for r in own if (r.protocol, r.mapper, r.task) == wanted), None)
 
 

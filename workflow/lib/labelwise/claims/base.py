@@ -123,8 +123,8 @@ class Group:
 
     @cached_property
     def prompted(self) -> dict[str, list[Run]]:
-        """Runs of each model that answers prompts, controls aside."""
-        return prompted(self.runs)
+        """Runs of each model that answers prompts, controls and narrowed lists aside."""
+        return prompted(run for run in self.runs if run.kind != "narrowed")
 
     def best(self, *kinds: str) -> list[Run]:
         """The run that stands for each model of these kinds, see ``selection.representative``."""

@@ -32,9 +32,6 @@ from labelwise.engines.trie import ROOT, Trie, endings, listed
 TOKENS = 512
 """Tokens computed in one pass over whole tries, and rows of logits held at once."""
 
-AHEAD = 8
-"""Nodes of a row that a step of ``BestFirst`` expands at most where one name is wanted."""
-
 DIGITS = 4
 """Decimals of a log-probability that is told: beyond, it depends on what is computed with it."""
 
@@ -299,12 +296,7 @@ class Full(_Tree):
 
 
 class BestFirst(_Tree):
-    """The likeliest names.
-
-    A step expands as many nodes of a row as names are wanted still and, the longer the search goes
-    on, up to ``AHEAD``: a pass costs little more with several tokens than with one, and of what it
-    computes too much is at most about a quarter.
-    """
+    """The likeliest names; a step expands as many nodes of a row as names are wanted still."""
 
     def _note(self, row: Row, node: int, end: float, below: Sequence[float]) -> None:
         super()._note(row, node, end, below)
@@ -320,9 +312,8 @@ class BestFirst(_Tree):
         chosen = []
         for row in active.rows:
             heap, wanted = row.state.heap, self.rule.top - len(row.state.best)
-            most = max(wanted, min(AHEAD, 1 + row.generated // 4))
             chosen.append([heapq.heappop(heap)[1]])
-            while heap and not heap[0][2] and len(chosen[-1]) < most:
+            while heap and not heap[0][2] and len(chosen[-1]) < wanted:
                 chosen[-1].append(heapq.heappop(heap)[1])
         self._grow(active, chosen, keep=True)
 

@@ -75,7 +75,7 @@ def build(runs: list[Run]) -> style.Table:
 def _groups(rows: list[style.Row]) -> list[tuple[str, list[style.Row]]]:
     return [
         (f"{name}, mapped by {of_model[0].run.mapper}", of_model)
-        if of_model[0].run.task == "CW+"
+        if of_model[0].run.task in ("CW+", "CN+")
         else (name, of_model)
         for name, of_model in style.model_groups(rows)
     ]

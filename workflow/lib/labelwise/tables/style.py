@@ -183,6 +183,12 @@ def panel_title(images: str, labels: str) -> str:
     return f"Images {images}, corrected labels {labels}"
 
 
+NARROWED = (
+    "Narrowed lists (CN): each prompt offers a few names, and a class that was not offered is out"
+    " of the list."
+)
+
+
 def how_scored(runs: Sequence[Run]) -> str:
     """Caption sentences on label sets, intervals and scoring rules of these runs."""
     repeats = sorted({run.repeats for run in runs})
@@ -201,6 +207,7 @@ def how_scored(runs: Sequence[Run]) -> str:
             "S, M: images with one and with several corrected labels; + and −: the original label"
             " is or is not among them; n: images.",
             f"Below each number its 95 % interval ({'; '.join(methods)}).",
+            *([NARROWED] if any(run.kind == "narrowed" for run in runs) else []),
             *(f"Scoring rules of {labels}: {text}." for labels, text in rules),
         ]
     )
