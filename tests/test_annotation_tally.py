@@ -197,3 +197,6 @@ def test_who_decided_must_be_known():
         rows_of([decide("a", "eve", 1)])
     found = rows_of([decide("a", "eve", 1)], {"helper": "model"})
     assert found["settled", "A", "cases", ""]["annotator_kind"] == "unstated"
+    named = {"annotators": {"ann": "system"}, "adjudicators": {"eve": "person"}}
+    found = rows_of([decide("a", "eve", 1, role="adjudicator")], named)
+    assert found["settled", "A", "cases", ""]["annotator_kind"] == "person"

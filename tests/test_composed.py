@@ -83,6 +83,12 @@ def test_an_image_asked_about_again_is_encoded_once(spec):
     assert model.describe()["images_encoded"] == 1
 
 
+def test_an_image_may_be_fewer_tokens(spec):
+    _, four = answers(spec, asked("cheetah"))
+    _, two = answers(spec | {"visual_tokens": 2}, asked("cheetah"))
+    assert four[0].usage["prefilled"] - two[0].usage["prefilled"] == 2
+
+
 def test_another_run_on_the_same_images_needs_no_classifier(spec, tmp_path, monkeypatch):
     from labelwise.engines import composed
 

@@ -207,9 +207,12 @@ def test_a_split_of_the_hub_is_fetched_and_read(tmp_path, monkeypatch, capsys):
     found = labels.load({"format": "shards", "images": "mine"}, images=tmp_path / "out.csv")
     assert found["a"].ids == (3,)
     run(spec | {"pattern": "data/train*"}, tmp_path)
+    (row,) = run(spec | {"split": "train"}, tmp_path)
+    assert "/data/train-00000-of-00001.parquet:" in row["file"]
     assert [patterns for *_, patterns in asked[1:]] == [
         ["*validation*.parquet", "*validation*.tar"],
         ["data/train*"],
+        ["*train*.parquet", "*train*.tar"],
     ]
     assert asked[0][:3] == ("some/set", "dataset", REVISION)
     assert "no full commit" in said(spec | {"revision": "main"}, tmp_path, capsys)
