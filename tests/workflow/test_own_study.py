@@ -2,11 +2,13 @@
 
 import csv
 import json
+import shlex
 import subprocess
 import sys
 
 import pytest
 import yaml
+from PIL import Image
 from study import copy
 
 
@@ -26,15 +28,8 @@ def digits(tmp_path, per_class):
     return study
 
 
-def results(study):
-    with open(study.root / "results/leaderboard.csv", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["metric"] == "accuracy"]
-    return {(row["model"], row["protocol"], row["mapper"]): float(row["value"]) for row in rows}
-
-
-def test_controls_on_digits_score_as_they_must(tmp_path):
-    study = digits(tmp_path, 5)
-    path = study.root / "digits/config.yaml"
+def controls_alone(path):
+    """Leave a study's configuration with its controls, one figure and two tables."""
     config = yaml.safe_load(path.read_text())
     config["experiments"]["main"]["runs"] = [
         {"models": ["oracle", "chance"], "protocols": ["closed"], "mappers": ["exact"]}
@@ -44,6 +39,18 @@ def test_controls_on_digits_score_as_they_must(tmp_path):
     config["figures"] = {"label_gain": {"experiment": "main"}}
     config["tables"] = {"main": {"experiment": "main"}, "multiple_choice": {"experiment": "choice"}}
     path.write_text(yaml.safe_dump(config))
+
+
+def results(study):
+    with open(study.root / "results/leaderboard.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"] == "accuracy"]
+    return {(row["model"], row["protocol"], row["mapper"]): float(row["value"]) for row in rows}
+
+
+def test_controls_on_digits_score_as_they_must(tmp_path):
+    study = digits(tmp_path, 5)
+    path = study.root / "digits/config.yaml"
+    controls_alone(path)
     said, text = study.snakemake(
         "--cores", "2", "--configfile", str(path), "--replace-workflow-config"
     )
@@ -53,6 +60,28 @@ def test_controls_on_digits_score_as_they_must(tmp_path):
     assert 0 <= found["chance", "closed", "exact"] <= 26
     assert 14 <= found["chance", "choice", "options"] <= 36
     assert "Oracle" in (study.root / "results/tables/main.html").read_text()
+
+
+def test_odd_names_and_files_of_one_name_go_through_the_whole_workflow(tmp_path):
+    study = copy(tmp_path)
+    names = ['été, "the" summer', "grüner Baum", "木", "St. Bernard; a dog"]
+    for name in names:
+        for number in (1, 2):
+            path = study.root / f"my pictures/{name}/bild {number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.effect_noise((32 + number, 24), 90).save(path)
+    (study.root / "names.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    given = ["--images", "my pictures", "--classes", "names.txt", "--out", "my study's folder"]
+    said = labelwise(study, "init", "odd", *given)
+    assert "8 images, 4 classes, 8 labelled" in said and "known by their paths" in said
+    controls_alone(study.root / "my study's folder/config.yaml")
+    command = said.splitlines()[-1].removeprefix("run: ")
+    done, text = study.snakemake(*shlex.split(command)[1:])
+    assert done == 0, text
+    found = results(study)
+    assert found["oracle", "closed", "exact"] == found["oracle", "choice", "options"] == 100
+    rows = (study.root / "results/predictions/odd/oracle/closed/b1/exact.csv").read_text("utf-8")
+    assert "grüner Baum/bild 2" in rows
 
 
 @pytest.mark.slow
