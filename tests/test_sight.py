@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from labelwise import images, prompts, records, tiny
+from labelwise.bench import reading
 from labelwise.engines import sight
 from labelwise.engines import transformers as engine
 from labelwise.engines.base import Question, Run
@@ -38,9 +40,35 @@ def models(tmp_path_factory):
     place = tmp_path_factory.mktemp("models")
     made = {family: tiny.make(family, place / family, NAMES) for family in FAMILIES}
     with pytest.MonkeyPatch.context() as patch:  # the fork server imports once for all tests
-        patch.setenv("OMP_NUM_THREADS", "2")
+        patch.setattr(sight, "spare", lambda: 1)
         sight.prepare(AutoProcessor.from_pretrained(made["qwen3-vl"]))
     return made
+
+
+@pytest.fixture(autouse=True)
+def as_a_command(monkeypatch):
+    """As if started by ``python -m``; pytest itself may be a script."""
+    monkeypatch.setattr(sight, "spare", lambda: images.workers() - 1)
+
+
+def test_a_script_is_run_once(models, photos, tmp_path):
+    spec = {"folder": str(models["qwen3-vl"]), "dtype": "float32"}
+    file = tmp_path / "script.py"
+    file.write_text(f"""print("run")
+from labelwise import prompts
+from labelwise.engines import transformers
+from labelwise.engines.base import Question, Run
+header = {HEADER!r}
+request = {{"request": 0, "repeat": 0, "images": ["x"]}}
+model = transformers.Model({spec!r}, Run(header, []))
+asked = Question(0, prompts.render(header, request), request, ({str(photos[0])!r},))
+print(len(list(model.answer([asked]))), model.describe()["reading_processes"])
+""")
+    environment = os.environ | {"PYTHONPATH": str(LIB), "OMP_NUM_THREADS": "3"}
+    done = subprocess.run(
+        [sys.executable, file], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout.split("\n")[:2] == ["run", "1 0"], done.stderr
 
 
 def noise(size, seed=0):
@@ -71,7 +99,7 @@ def load(folder, **spec):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_pixels_do_not_depend_on_how_many_processes_make_them(models, photos, family):
     processor = AutoProcessor.from_pretrained(models[family])
-    seen = sight.Sight(processor, {})
+    seen = sight.Sight(processor, {}, torch.bfloat16)
     whole = family == "paligemma"
     found = []
     for count in (0, 1, 2):
@@ -80,9 +108,9 @@ def test_pixels_do_not_depend_on_how_many_processes_make_them(models, photos, fa
     for others in found[1:]:
         for one, other in zip(found[0], others, strict=True):
             assert one.questions == other.questions and one.inputs.keys() == other.inputs.keys()
-            for name, array in one.inputs.items():
-                assert array.dtype == other.inputs[name].dtype
-                assert np.array_equal(array, other.inputs[name])
+            for name, tensor in one.inputs.items():
+                assert tensor.dtype == other.inputs[name].dtype
+                assert torch.equal(tensor, other.inputs[name])
 
 
 @pytest.mark.parametrize("spec", [{}, {"prefix": "plain"}], ids=["shared", "plain"])
@@ -96,6 +124,12 @@ def test_answers_do_not_depend_on_threads(models, photos, monkeypatch, spec):
     assert found[0] == found[1] == found[2] and len(set(dict(found[0]).values())) > 1
 
 
+def test_the_benchmark_of_processes(tmp_path):
+    none, one = reading.measure(6, [0, 1], "bfloat16", tmp_path)
+    assert none["same"] and one["same"] and none["kb"] == one["kb"] > 500
+    assert one["own_ms"] > 0 and none["own_ms"] > 0
+
+
 def test_what_waits_for_the_model_is_bounded(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     assert sight.workers(1) == 7
@@ -104,7 +138,7 @@ def test_what_waits_for_the_model_is_bounded(monkeypatch):
 
 
 def test_a_file_that_is_gone_is_one_line(models, photos, tmp_path):
-    seen = sight.Sight(AutoProcessor.from_pretrained(models["qwen3-vl"]), {})
+    seen = sight.Sight(AutoProcessor.from_pretrained(models["qwen3-vl"]), {}, torch.float32)
     for count in (0, 1):
         batches = [[question] for question in questions([*photos[:2], tmp_path / "gone.png"])]
         with pytest.raises(LabelwiseError, match=r"gone\.png: unreadable image: No such file"):

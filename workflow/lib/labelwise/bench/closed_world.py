@@ -86,7 +86,7 @@ def plain_composed(model: composed.Model, question: Question) -> str:
 @torch.inference_mode()
 def plain_qwen(model: transformers.Model, question: Question) -> str:
     """One answer of ``generate`` to the whole prompt, as the processor makes it."""
-    inputs = model.sight.show([question], whole=True).tensors()
+    inputs = model.sight.show([question], whole=True).inputs
     out = model.model.generate(
         **{name: value.to(model.model.device) for name, value in inputs.items()},
         max_new_tokens=model.header["max_tokens"],

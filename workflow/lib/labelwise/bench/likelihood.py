@@ -49,7 +49,7 @@ def whole_prompt(name: str, model: Any, question: Question) -> dict[str, torch.T
         for file, piece in zip(question.files, pieces, strict=True):
             parts += [model._look(file), model._embed(piece)]
         return {"inputs_embeds": torch.cat(parts)[None]}
-    return model.sight.show([question], whole=True).tensors()
+    return model.sight.show([question], whole=True).inputs
 
 
 @torch.inference_mode()

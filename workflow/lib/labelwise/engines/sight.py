@@ -10,6 +10,7 @@ through pipes as plain arrays: containers often have next to no shared memory.
 """
 
 import multiprocessing
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -18,7 +19,6 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from typing import Any
 
-import numpy as np
 import torch
 
 from labelwise import images
@@ -62,22 +62,27 @@ def resolution(spec: dict[str, Any], processor: Any, config: Any) -> dict[str, A
 class Shown:
     """A batch of questions as their model takes them.
 
-    ``inputs`` are arrays by the processor's names, prompts of several lengths padded on the left.
+    ``inputs`` go by the processor's names, prompts of several lengths padded on the left.
     ``refused`` are the questions that are not among them.
     """
 
     questions: tuple[Question, ...]
-    inputs: dict[str, np.ndarray]
+    inputs: dict[str, torch.Tensor]
     refused: tuple[Refused, ...] = ()
 
     @property
     def bytes(self) -> int:
         """Memory that it takes."""
-        return sum(array.nbytes for array in self.inputs.values())
+        return sum(tensor.nbytes for tensor in self.inputs.values())
 
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """The inputs as tensors, which share the arrays' memory."""
-        return {name: torch.from_numpy(array) for name, array in self.inputs.items()}
+    def __getstate__(self) -> dict[str, Any]:
+        """As it is sent from a worker: tensors as bytes, not as files of shared memory."""
+        plain = {k: (t.dtype, t.view(torch.uint8).numpy()) for k, t in self.inputs.items()}
+        return self.__dict__ | {"inputs": plain}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        tensors = {k: torch.from_numpy(a).view(dtype) for k, (dtype, a) in state["inputs"].items()}
+        self.__dict__.update(state | {"inputs": tensors})
 
 
 class Sight:
@@ -86,10 +91,12 @@ class Sight:
     Args:
         processor: the model's.
         options: of its image processor.
+        dtype: of the pixels.
     """
 
-    def __init__(self, processor: Any, options: dict[str, Any]) -> None:
-        self.processor, self.options, self.chat = processor, options, Chat(processor)
+    def __init__(self, processor: Any, options: dict[str, Any], dtype: torch.dtype) -> None:
+        self.processor, self.options, self.dtype = processor, options, dtype
+        self.chat = Chat(processor)
         if processor.tokenizer.pad_token is None:
             processor.tokenizer.pad_token = processor.tokenizer.eos_token
 
@@ -100,19 +107,19 @@ class Sight:
 
     def process(
         self, texts: Sequence[str], pictures: Sequence[Sequence[Any]], whole: bool
-    ) -> dict[str, Any]:
-        """What the processor makes of texts, each with its pictures, as tensors."""
-        return dict(
-            self.processor(
-                text=list(texts),
-                images=list(map(list, pictures)),
-                return_tensors="pt",
-                padding=True,
-                padding_side="left",
-                add_special_tokens=whole and self.begins(texts[0]),
-                **({"images_kwargs": self.options} if self.options else {}),
-            )
+    ) -> dict[str, torch.Tensor]:
+        """What the processor makes of texts, each with its pictures."""
+        found = self.processor(
+            text=list(texts),
+            images=list(map(list, pictures)),
+            return_tensors="pt",
+            padding=True,
+            padding_side="left",
+            add_special_tokens=whole and self.begins(texts[0]),
+            **({"images_kwargs": self.options} if self.options else {}),
         )
+        tensors = {k: t.contiguous() for k, t in found.items() if isinstance(t, torch.Tensor)}
+        return {k: t.to(self.dtype) if t.is_floating_point() else t for k, t in tensors.items()}
 
     def show(self, questions: Sequence[Question], whole: bool) -> Shown:
         """A batch as the model takes it; questions with an image that it cannot take are told.
@@ -128,7 +135,7 @@ class Sight:
         pieces = [self.chat.pieces(question.prompt) for question in questions]
         texts = ["".join(parts) if whole else parts[1] for parts in pieces]
         try:
-            found = self.process(texts, pictures, whole)
+            return Shown(tuple(questions), self.process(texts, pictures, whole))
         except REFUSALS as error:
             if "memory" in str(error):
                 raise
@@ -138,8 +145,6 @@ class Sight:
             if not why:
                 why = dict.fromkeys(range(1, len(pictures[0]) + 1), brief(error, 200))
             return Shown((), {}, (Refused(questions[0].id, why),))
-        arrays = {k: v.numpy() for k, v in found.items() if isinstance(v, torch.Tensor)}
-        return Shown(tuple(questions), arrays)
 
     def _apart(self, questions: Sequence[Question], whole: bool, error: Exception) -> Shown:
         """A batch in which something is refused: what can be shown, and what cannot."""
@@ -165,9 +170,17 @@ class Sight:
         return why
 
 
+def spare() -> int:
+    """Threads of this job beyond the model's own, each for a worker process.
+
+    None in a script or a notebook: each worker would run its main module again.
+    """
+    return images.workers() - 1 if sys.modules["__main__"].__spec__ else 0
+
+
 def prepare(processor: Any) -> None:
     """Start the fork server, where workers are to be used; it imports what they need meanwhile."""
-    if images.workers() > 1:
+    if spare():
         parts = (processor, processor.image_processor, processor.tokenizer)
         modules = sorted({type(part).__module__ for part in parts})
         multiprocessing.get_context("forkserver").set_forkserver_preload([__name__, *modules])
@@ -176,7 +189,7 @@ def prepare(processor: Any) -> None:
 
 def workers(size: int) -> int:
     """Worker processes of this job, for batches of ``size`` bytes."""
-    return min(images.workers() - 1, WAITING // (AHEAD * max(1, size)))
+    return min(spare(), WAITING // (AHEAD * max(1, size)))
 
 
 def ahead(

@@ -110,7 +110,8 @@ class Model:
             why = " ".join(str(error).split())[:300]
             raise LabelwiseError(f"{folder}: transformers cannot load it: {why}") from None
         self.config = self.model.config
-        self.sight = Sight(self.processor, sight.resolution(spec, self.processor, self.config))
+        options = sight.resolution(spec, self.processor, self.config)
+        self.sight = Sight(self.processor, options, self.model.dtype)
         self.tokenizer = self.processor.tokenizer
         end = self.model.generation_config.eos_token_id or self.tokenizer.eos_token_id
         self.ends = set(end if isinstance(end, list) else [end])
@@ -148,7 +149,7 @@ class Model:
 
     def row(self, shown: Shown) -> Row:
         """The one prompt that is shown, from its first image on, as the decoding loop takes it."""
-        (question,), got = shown.questions, shown.tensors()
+        (question,), got = shown.questions, shown.inputs
         body, ids = self.model.model, got["input_ids"]
         known = inspect.signature(body.get_image_features).parameters
         pixels = {k: v for k, v in got.items() if k in known}
@@ -157,13 +158,8 @@ class Model:
             grids = {k: v for k, v in pixels.items() if k.endswith("grid_thw")}
             kinds = (ids == self.image_id).int()
             positions = body.get_rope_index(ids, mm_token_type_ids=kinds, **grids)[0][:, 0]
-        seen = Seen(question.files, ids[0], positions, self._cast(pixels))
+        seen = Seen(question.files, ids[0], positions, pixels)
         return Row(question.id, len(ids[0]), self.header["max_tokens"], seen)
-
-    def _cast(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Floating-point tensors in the model's own dtype."""
-        dtype = self.model.dtype
-        return {k: v.to(dtype) if v.is_floating_point() else v for k, v in tensors.items()}
 
     # answers
 
@@ -228,7 +224,7 @@ class Model:
         )
         self.prefix_tokens = len(ids)
 
-        full = self.sight.show([first], whole=True).tensors()
+        full = self.sight.show([first], whole=True).inputs
         if full["input_ids"][0].tolist() != [*ids, *row.source.ids.tolist()]:
             self.plain_because = "its tokens before the first image depend on those after it"
             return
@@ -327,7 +323,7 @@ class Model:
 
     @torch.inference_mode()
     def _generate(self, shown: Shown) -> list[Answer]:
-        inputs = self._cast(shown.tensors())
+        inputs = shown.inputs
         own = inputs["attention_mask"].sum(-1).tolist()
         start = inputs["input_ids"].shape[1]
         fits(self.header, start + self.header["max_tokens"], self.context)
