@@ -9,7 +9,7 @@ from labelwise import chat, images, infer, merge_shards, prompts, provenance_pag
 from labelwise.classnames import Names
 from labelwise.engines import sight
 from labelwise.engines import transformers as engine
-from labelwise.engines.base import Question, Run
+from labelwise.engines.base import Question, Refused, Run
 from labelwise.errors import LabelwiseError
 from labelwise.journal import Journal
 from labelwise.likelihood import rows as likely
@@ -172,6 +172,22 @@ def test_an_answer_about_an_image_that_was_not_shown_does_not_count():
         ("image_error", ()),
         ("ok", (0,)),
     ]
+
+
+@pytest.mark.parametrize("why", [{}, {0: "x"}, {3: "x"}, {"2": "x"}])
+def test_an_engine_that_refuses_what_is_not_there_is_told(place, tmp_path, monkeypatch, why):
+    class Odd:
+        journalled = True
+
+        def __init__(self, spec, run):
+            pass
+
+        def answer(self, questions):
+            return (Refused(question.id, why) for question in questions)
+
+    monkeypatch.setattr(infer.plugins, "load", lambda name: Odd)
+    with pytest.raises(LabelwiseError, match=r"refuses images \[.*must be some of 1 to 2"):
+        ask(place, tmp_path, batch=2, only="ac")
 
 
 def test_servers_refuse_images_too(tmp_path, monkeypatch):

@@ -220,7 +220,9 @@ def _ask(
         digests = {image: images[image][1] for image in request["images"]}
         while left := [n for n in range(1, len(request["images"]) + 1) if n not in why]:
             name = key_of(spec, run.header, request, digests, run.names, why)
-            for found in () if name in journal else engine.answer([question(request, name, why)]):
+            one = question(request, name, why)
+            for found in () if name in journal else engine.answer([one]):
+                _check(found, {one.id: one}, engine)
                 if isinstance(found, Answer):
                     keep(name, found)
                 else:
@@ -252,12 +254,18 @@ def _ask(
     return len(shown), unshown
 
 
-def _check(told: Told, waiting: Collection[int], engine: Engine) -> None:
+def _check(told: Told, waiting: Mapping[int, Question], engine: Engine) -> None:
     """Refuse an answer that is none, before it is kept."""
     what = f"{type(engine).__module__}.{type(engine).__name__}: the answer to {told.id!r}"
     if told.id not in waiting:
         raise LabelwiseError(f"{what}: no such question waits; give each its own id, once")
     if isinstance(told, Refused):
+        most = len(waiting[told.id].files)
+        if not told.why or not all(n in range(1, most + 1) for n in told.why):
+            raise LabelwiseError(
+                f"{what} refuses images {list(told.why)}; it must be some of 1 to {most}"
+                " (docs/engine.md)"
+            )
         return
     if not isinstance(told.text, str) or told.finish not in FINISHES:
         raise LabelwiseError(

@@ -37,7 +37,7 @@ from labelwise.engines.base import Answer, Question, Refused, Run, Told, cut
 from labelwise.engines.decode import WINDOW, Decoder, Ended, Row, fits, prefill
 from labelwise.engines.sight import WAITING, Shown, Sight
 from labelwise.engines.vision import Seen, Vision
-from labelwise.errors import LabelwiseError
+from labelwise.errors import LabelwiseError, brief
 from labelwise.records import LISTED
 
 PLAIN_BATCH = 8
@@ -107,7 +107,7 @@ class Model:
         except LabelwiseError:
             raise
         except (ValueError, OSError, KeyError) as error:
-            why = " ".join(str(error).split())[:300]
+            why = brief(error)
             raise LabelwiseError(f"{folder}: transformers cannot load it: {why}") from None
         self.config = self.model.config
         options = sight.resolution(spec, self.processor, self.config)
