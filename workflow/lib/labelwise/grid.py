@@ -63,9 +63,10 @@ class Grid(Inputs):
         return [point.oop for point in self.points if self.maps_closed(point)]
 
     def maps_closed(self, point: Point) -> bool:
-        """Whether a point is closed world with a text encoder (CW+)."""
+        """Whether a point is closed world, or a narrowed list, with a text encoder (CW+, CN+)."""
+        kind = self.config["protocols"].get(point.run.protocol, {}).get("kind")
         return (
-            self.config["protocols"].get(point.run.protocol, {}).get("kind") == "closed"
+            kind in ("closed", "narrowed")
             and self.config["mappers"][point.mapper]["kind"] == "nearest"
         )
 

@@ -262,14 +262,14 @@ def standing(runs: Iterable[Run]) -> list[Run]:
     """Of every model the runs whose answers are looked at singly, in all batchings.
 
     Exact matching and classifiers as they are; of the mapped runs those with the mapper that stands
-    for the model (``representative``). Only closed and open world, names that are certain to be
-    listed (``records.CERTAIN``), and classification.
+    for the model (``representative``). Only closed (or narrowed) and open world, names that are
+    certain to be listed (``records.CERTAIN``), and classification.
     """
     kept = []
     for own in by_model(runs).values():
         best = representative(own)
         mappers = {"exact", "argmax"} | ({best.mapper} if best else set())
-        tasks = ("CW", "CW+", "OW", *CERTAIN)
+        tasks = ("CW", "CW+", "CN", "CN+", "OW", *CERTAIN)
         kept += [run for run in own if run.task in tasks and run.mapper in mappers]
     return kept
 
