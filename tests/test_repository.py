@@ -117,6 +117,13 @@ def test_modules_that_texts_name_are_there():
     assert named <= there, named - there
 
 
+def test_no_file_of_code_has_more_than_500_lines():
+    for folder in ("workflow", "tests"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".smk", ".js", ".css", ".html", ".sh"):
+                assert len(path.read_text().splitlines()) <= 500, path
+
+
 def test_shell_scripts_can_be_read():
     scripts = [*(ROOT / ".ci").iterdir(), *(ROOT / "workflow/profiles").rglob("*.s*h*")]
     assert len(scripts) > 3
