@@ -1,5 +1,7 @@
 """Every fault of a config is one line that names file and key, before any job starts."""
 
+import re
+
 import pytest
 import yaml
 from labelwise.config import check
@@ -29,6 +31,18 @@ def test_every_shipped_config_is_valid(path, monkeypatch):
     if "lock" not in path.name:
         grid = plan(yaml.safe_load(path.read_text()), monkeypatch)
         assert grid.points
+
+
+def test_the_model_that_the_readme_adds_is_valid(config, monkeypatch):
+    (block,) = re.findall(r"```yaml\n(models:.*?)```", (ROOT / "README.md").read_text(), re.S)
+    added = yaml.safe_load(block)
+    config["models"] |= added["models"]
+    config["experiments"]["main"]["runs"] += added["experiments"]["main"]["runs"]
+    points = plan(config, monkeypatch).points_of["main"]
+    assert {point.mapper for point in points if point.run.model == "mine"} == {
+        "exact",
+        "minilm-templated",
+    }
 
 
 def set_to(*keys_and_value):
