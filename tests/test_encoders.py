@@ -38,8 +38,19 @@ def test_order_and_repeats_change_nothing(encoder):
     _, load = encoder
     rows = load.encode(NAMES)
     again = load.encode([*NAMES[::-1], NAMES[0], NAMES[0]])
-    assert np.abs(again[: len(NAMES)][::-1] - rows).max() < 1e-5
+    assert (again[: len(NAMES)][::-1] == rows).all()
     assert (again[-1] == again[-2]).all()
+    assert np.abs(load.encode_together(NAMES) - rows).max() < 1e-5
+
+
+def test_what_is_asked_beside_changes_no_bit(encoder, tmp_path):
+    name, _ = encoder
+    spec = {"engine": ENGINES[name], "weights": name}
+    texts = [*NAMES, "a long text of many more words than the others have, so that all are padded"]
+    rows = encoders.load(spec, tmp_path / "one.sqlite").encode(texts)
+    parts = encoders.load(spec, tmp_path / "other.sqlite")
+    for text, row in zip(texts[::-1], rows[::-1], strict=True):
+        assert (parts.encode([text])[0] == row).all()
 
 
 def test_a_text_that_says_nothing_is_zeros(encoder):

@@ -30,6 +30,8 @@ class Encoder:
         length = np.linalg.norm(rows, axis=1, keepdims=True)
         return rows / np.where(length > 0, length, 1)
 
+    encode_together = encode
+
 
 def asked(images, batch=1, repeats=1, **more):
     entry = {

@@ -54,8 +54,9 @@ rule map_responses:
     params:
         mapper=lambda w: GRID.mapper_spec(w.mapper),
         encoder=lambda w: GRID.encoder_options(w.mapper),
+        cache=lambda w: GRID.encoder_cache(w.mapper),
         more=options("embeddings"),
     shell:
         "python -m labelwise.mapping {input.responses} --requests {input.requests}"
         " --images {input.images} --classes {input.classes} --mapper {params.mapper:q}"
-        " {params.encoder} {params.more} --gpus {resources.gpu} --out {output} 2>&1 | tee {log} >&2"
+        " {params.encoder} {params.cache} {params.more} --gpus {resources.gpu} --out {output} 2>&1 | tee {log} >&2"

@@ -79,7 +79,7 @@ def embedder(
         mapper: its entry.
         encoder: the entry of its encoder.
         what: the texts are ``names`` or ``answers``.
-        cache: the encoder's file of embeddings by text; None keeps none.
+        cache: the encoder's file of embeddings of answers; None keeps none.
 
     Raises:
         LabelwiseError: an unfit value of ``templated`` or ``templates``.
@@ -90,7 +90,8 @@ def embedder(
     around = templates(mapper.get("templates", "none") if templated in ("both", what) else "none")
     from labelwise import encoders
 
-    encode = encoders.load(encoder, cache).encode
+    loaded = encoders.load(encoder, cache)
+    encode = loaded.encode_together if what == "names" else loaded.encode
     return lambda texts: embed(texts, encode, around)
 
 
@@ -128,13 +129,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--classes", required=True, help="results/classes/*.csv")
     parser.add_argument("--mapper", type=json.loads, required=True, help="the mappers entry, JSON")
     parser.add_argument("--encoder", type=json.loads, required=True, help="encoders entry, JSON")
-    parser.add_argument("--cache", help="sqlite file that keeps embeddings by text")
     parser.add_argument("--gpus", type=int, help=gpu.HELP)
     parser.add_argument("--out", required=True)
     args = parser.parse_args(argv)
     gpu.lease(args.gpus)
     names = classnames.read(args.classes)
-    write(args.out, names, embedder(args.mapper, args.encoder, "names", args.cache)(names))
+    write(args.out, names, embedder(args.mapper, args.encoder, "names")(names))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""Text encoders: unit vectors of texts, each text encoded once and kept on disk.
+"""Text encoders: unit vectors of texts.
+
+A vector moves in its last digits with what else is in a batch. So answers are encoded one by one,
+each once and then kept on disk, and a list of class names always in the same batches: no result
+depends on what was asked before or beside it.
 
 An entry of ``encoders`` in the configuration names an engine and its weights (``weights``, ``hf``
 with ``revision``, or ``folder``: see ``labelwise.weights``):
@@ -29,10 +33,13 @@ from labelwise import weights
 from labelwise.errors import LabelwiseError, brief
 from labelwise.vectors import Cache
 
-FORM = 1
+FORM = 2
 """Number of the way texts are encoded here; raising it makes old cache rows unused."""
 
 BATCH = 128
+KEPT = 256
+"""New texts that are written to the cache at a time."""
+
 STOP = frozenset(("a", "an", "the", "of"))
 
 Encode = Callable[[Sequence[str]], np.ndarray]
@@ -56,6 +63,10 @@ class Encoder:
         self._cache = Cache(cache) if cache else None
         self._compute: Encode | None = None
 
+    def encode_together(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of a whole list, in batches, as ``encode``; the cache is not used."""
+        return self._fresh([text.encode("utf-8", "replace").decode() for text in texts])
+
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of ``texts``: float32 [n, d], of length 1, or all zeros for an empty text."""
         texts = [text.encode("utf-8", "replace").decode() for text in texts]
@@ -63,10 +74,9 @@ class Encoder:
         keys = [_key(self.identity, text) for text in unique]
         found = self._cache.get(keys) if self._cache else {}
         missing = [(k, text) for k, text in zip(keys, unique, strict=True) if k not in found]
-        for start in range(0, len(missing), BATCH * 16):
-            part = missing[start : start + BATCH * 16]
-            rows = self._fresh([text for _, text in part])
-            made = {k: row for (k, _), row in zip(part, rows, strict=True)}
+        for start in range(0, len(missing), KEPT):
+            part = missing[start : start + KEPT]
+            made = {k: self._fresh([text])[0] for k, text in part}
             if self._cache:
                 self._cache.put(made)
             found |= made

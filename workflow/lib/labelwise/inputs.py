@@ -214,14 +214,19 @@ class Inputs:
         return self.spec("mappers", mapper)
 
     def encoder_options(self, mapper: str) -> str:
-        """How a stage is told a mapper's text encoder and its cache; '' where it has none."""
+        """How a stage is told a mapper's text encoder; '' where it has none."""
         name = self.config["mappers"].get(mapper, {}).get("encoder")
         if name is None:
             return ""
         entry = self.entry("encoders", name).items()
         known = {key: value for key, value in entry if key not in MACHINES}
         spec = json.dumps({"name": name, **known}, sort_keys=True)
-        return f"--encoder {shlex.quote(spec)} --cache results/journal/embeddings/{name}.sqlite"
+        return f"--encoder {shlex.quote(spec)}"
+
+    def encoder_cache(self, mapper: str) -> str:
+        """Where the vectors of answers by a mapper's text encoder are kept, as an option."""
+        name = self.config["mappers"].get(mapper, {}).get("encoder")
+        return f"--cache results/journal/embeddings/{name}.sqlite" if name else ""
 
     def encoder_needs(self, mapper: str) -> Mapping[str, Any]:
         """GPUs and memory of a mapper's text encoder, where its entry says so."""

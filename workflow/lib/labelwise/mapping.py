@@ -179,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--mapper", type=json.loads, required=True, help="the mappers entry, JSON")
     parser.add_argument("--embeddings", type=Path, help="nearest: results/embeddings/*/*.npz")
     parser.add_argument("--encoder", type=json.loads, help="nearest: the encoders entry, JSON")
-    parser.add_argument("--cache", type=Path, help="sqlite file that keeps embeddings by text")
+    parser.add_argument("--cache", type=Path, help="sqlite file that keeps embeddings of answers")
     parser.add_argument("--gpus", type=int, help=gpu.HELP)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
