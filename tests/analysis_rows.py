@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
-from labelwise import numerics, ranks, sensitivity
+from labelwise.analyses import (
+    numerics,
+    ranks,
+    sensitivity,
+)
 from labelwise.annotation import counts
 from labelwise.records import write_csv
 

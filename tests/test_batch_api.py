@@ -5,7 +5,12 @@ import signal
 
 import pytest
 from fake_openai import KEY, Fake, error
-from labelwise import batch_api, records
+from labelwise import (
+    records,
+)
+from labelwise.servers import (
+    batch_api,
+)
 from served_runs import PRICE, Study, start
 
 
@@ -111,7 +116,7 @@ MOMENTS = ["upload", "uploaded", "create", "created", "fetch"]
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_at_any_step_no_batch_is_lost_or_made_twice(study, moment, monkeypatch):
     (study.root / "sitecustomize.py").write_text(
-        "import labelwise.batch_api\nlabelwise.batch_api.POLL = 0.05\n"
+        "import labelwise.servers.batch_api\nlabelwise.batch_api.POLL = 0.05\n"
     )
     with Fake() as fake:
         running = []

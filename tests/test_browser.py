@@ -4,9 +4,15 @@ import json
 import os
 
 import pytest
-from labelwise import browser, records, thumbnails
+from labelwise import (
+    records,
+)
 from labelwise.bench import browser as bench
 from labelwise.errors import LabelwiseError
+from labelwise.pages import (
+    browser,
+    thumbnails,
+)
 from PIL import Image
 
 sync_api = pytest.importorskip("playwright.sync_api")

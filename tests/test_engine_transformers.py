@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from labelwise import images, progress, prompts, tiny
-from labelwise.checks import cannot
 from labelwise.engines import sight, vision
 from labelwise.engines import transformers as engine
 from labelwise.engines.base import Question, Run
 from labelwise.errors import LabelwiseError
+from labelwise.planning.checks import cannot
 from labelwise.sources import LIB
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor

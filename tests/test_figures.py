@@ -15,8 +15,12 @@ import numpy as np
 import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
-from labelwise import calibration, chapters, sources, thumbnails
+from labelwise import (
+    calibration,
+    sources,
+)
 from labelwise import judged as answers
+from labelwise.analyses.noise import MARK
 from labelwise.errors import LabelwiseError
 from labelwise.figures import (
     agreement,
@@ -27,10 +31,15 @@ from labelwise.figures import (
     reliability,
     style,
 )
-from labelwise.noise import MARK
+from labelwise.pages import (
+    thumbnails,
+)
+from labelwise.planning import (
+    chapters,
+)
+from labelwise.planning.shown import JUDGED
 from labelwise.records import read_csv, write_csv
 from labelwise.selection import corrected, load
-from labelwise.shown import JUDGED
 from make_experiment import DATA
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text

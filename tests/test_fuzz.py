@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 from labelwise import (
     arrays,
     candidates,
-    chat,
     class_ids,
     classnames,
     config,
@@ -43,7 +42,6 @@ from labelwise import (
     score,
     selection,
     shards,
-    thumbnails,
     weights,
 )
 from labelwise.annotation import cases as case_files
@@ -51,6 +49,12 @@ from labelwise.annotation import counts, interchange
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError
 from labelwise.grid import Grid
+from labelwise.pages import (
+    thumbnails,
+)
+from labelwise.servers import (
+    chat,
+)
 from PIL import Image
 from study import ROOT
 

@@ -5,8 +5,14 @@ import json
 from pathlib import Path
 
 import pytest
-from labelwise import leaderboard, records, selection
+from labelwise import (
+    records,
+    selection,
+)
 from labelwise.errors import LabelwiseError
+from labelwise.publishing import (
+    leaderboard,
+)
 from make_experiment import DATA
 
 ROOT = Path(__file__).resolve().parents[1]

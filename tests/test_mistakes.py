@@ -286,7 +286,7 @@ MISTAKES = {
         {"r.jsonl": ""}, ("labelwise.parity", "r.jsonl", "r.jsonl"),
         ["r.jsonl: not below results/responses; give --requests"]),
     "an archive before there are results": (
-        {}, ("labelwise.archive", "--left-out", "[]", "--out", "out"),
+        {}, ("labelwise.publishing.archive", "--left-out", "[]", "--out", "out"),
         [".snakemake/metadata: no such folder; run snakemake here first"]),
     "a benchmark that is none": (
         {}, ("labelwise.bench", "speed"),

@@ -5,12 +5,12 @@ import json
 import pytest
 from labelwise import infer, likelihood, prompts, requests, tiny
 from labelwise.bench import likelihood as bench
-from labelwise.checks import cannot
 from labelwise.classnames import Names
 from labelwise.engines.base import Run
 from labelwise.errors import LabelwiseError
 from labelwise.journal import Journal
 from labelwise.mapping import predict
+from labelwise.planning.checks import cannot
 from labelwise.sources import LIB
 
 PHOTOS = LIB.parents[1] / "data/demo/photos"

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from labelwise import arrays, neighbours, predict, records, references
+from labelwise import (
+    arrays,
+    predict,
+    records,
+)
+from labelwise.classifiers import (
+    neighbours,
+    references,
+)
+from labelwise.classifiers.votes import vote
 from labelwise.errors import LabelwiseError
-from labelwise.votes import vote
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 RNG = np.random.default_rng(0)

@@ -4,9 +4,17 @@ import json
 import re
 
 import pytest
-from labelwise import provenance, provenance_page, runs_page
+from labelwise import (
+    provenance,
+)
 from labelwise.errors import LabelwiseError
 from labelwise.pages import page
+from labelwise.pages import (
+    provenance as provenance_page,
+)
+from labelwise.pages import (
+    runs as runs_page,
+)
 from labelwise.selection import load
 from make_experiment import DATA
 

@@ -102,6 +102,7 @@ def shells(path):
 
 
 COMPOSED = {
+    "cache",
     "batching",
     "encoder",
     "files",

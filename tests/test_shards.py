@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow
 import pytest
 from labelwise import classify, hub, images, labels, shards
-from labelwise.chat import data_url
 from labelwise.errors import LabelwiseError
-from labelwise.money import size
+from labelwise.servers.chat import data_url
+from labelwise.servers.money import size
 from PIL import Image
 from pyarrow import parquet
 from support import ready

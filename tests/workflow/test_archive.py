@@ -7,8 +7,10 @@ import mlcroissant
 import pytest
 import study as studies
 import yaml
-from labelwise import restricted
 from labelwise.grid import Grid
+from labelwise.planning import (
+    restricted,
+)
 from study import ROOT
 
 

@@ -5,8 +5,10 @@ import os
 import shutil
 
 import pytest
-from labelwise import chapters
 from labelwise.bench.browser import CHROMIUM, OPTIONS
+from labelwise.planning import (
+    chapters,
+)
 
 sync_api = pytest.importorskip("playwright.sync_api")
 

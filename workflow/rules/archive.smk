@@ -6,7 +6,7 @@ rule pack:
     input:
         rules.all.input,
         citation="CITATION.cff",
-        code=code("archive"),
+        code=code("publishing.archive"),
     output:
         archive="results/archive.zip",
         croissant="results/croissant.json",
@@ -18,5 +18,5 @@ rule pack:
         left_out=json.dumps(restricted.left_out(GRID)),
         configs=CONFIGS,
     shell:
-        "python -m labelwise.archive --left-out {params.left_out:q} --configs {params.configs:q}"
+        "python -m labelwise.publishing.archive --left-out {params.left_out:q} --configs {params.configs:q}"
         " --out {output.archive} 2>&1 | tee {log} >&2"

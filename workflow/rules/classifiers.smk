@@ -1,6 +1,6 @@
 """Models that score classes: supervised, dual encoders, ConSE, k-NN, and predictions made elsewhere.
 
-What a model sees is computed once a look (labelwise.looks): logits and features of the asked images,
+What a model sees is computed once a look (labelwise.planning.looks): logits and features of the asked images,
 shards of features of reference images. Names, templates, k, votes and labels only change what is
 made from them.
 """
@@ -40,7 +40,7 @@ rule embed_references:
     input:
         unpack(lambda w: GRID.looks.weights(w.look)),
         images="results/images/{images}.csv",
-        code=lambda w: look_code("references", w.look),
+        code=lambda w: look_code("classifiers.references", w.look),
     output:
         shards=directory("results/references/{images}/{look}"),
         meta="results/references/{images}/{look}.meta.json",
@@ -60,7 +60,7 @@ rule embed_references:
         axes=lambda w: json.dumps(dict(w), sort_keys=True),
         journal="results/journal/references",
     shell:
-        "python -m labelwise.references --model {params.model:q} --images {input.images}"
+        "python -m labelwise.classifiers.references --model {params.model:q} --images {input.images}"
         " --axes {params.axes:q} --gpus {resources.gpu} --journal {params.journal}"
         " --out {output.shards} --meta {output.meta} 2>&1 | tee {log} >&2"
 
@@ -69,7 +69,7 @@ rule find_neighbours:
     """Find the references nearest to each image, once for every k and every kind of vote."""
     input:
         unpack(lambda w: GRID.looks.neighbour_inputs(w.images, w.reference, w.look)),
-        code=code("neighbours"),
+        code=code("classifiers.neighbours"),
     output:
         nearest="results/neighbours/{images}/{reference}/{look}.npz",
         table="results/neighbours/{images}/{reference}/{look}.csv",
@@ -87,7 +87,7 @@ rule find_neighbours:
     params:
         more=options("images", "references", "reference_images", "labels"),
     shell:
-        "python -m labelwise.neighbours {input.queries} {params.more} --gpus {resources.gpu}"
+        "python -m labelwise.classifiers.neighbours {input.queries} {params.more} --gpus {resources.gpu}"
         " --out {output.nearest} --table {output.table} 2>&1 | tee {log} >&2"
 
 

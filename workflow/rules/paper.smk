@@ -26,7 +26,7 @@ rule make_thumbnails:
     input:
         images="results/images/{images}.csv",
         credits=lambda w: showing.credits(GRID, w.images),
-        code=code("thumbnails"),
+        code=code("pages.thumbnails"),
     output:
         "results/thumbnails/{images}.zip",
     log:
@@ -38,7 +38,7 @@ rule make_thumbnails:
     params:
         spec=lambda w: showing.thumbnail_spec(GRID, w.images),
     shell:
-        "python -m labelwise.thumbnails {input.images} --spec {params.spec:q} --out {output}"
+        "python -m labelwise.pages.thumbnails {input.images} --spec {params.spec:q} --out {output}"
         " 2>&1 | tee {log} >&2"
 
 
@@ -167,7 +167,7 @@ rule leaderboard:
             "results/experiments/{experiment}.csv", experiment=config["experiments"]
         ),
         schema="workflow/schemas/leaderboard.schema.json",
-        code=code("leaderboard"),
+        code=code("publishing.leaderboard"),
     output:
         csv="results/leaderboard.csv",
         json="results/leaderboard.json",
@@ -180,5 +180,5 @@ rule leaderboard:
         spec=lambda w: analyses.leaderboard_spec(GRID, GRID.points),
         stem=lambda w, output: output.csv.removesuffix(".csv"),
     shell:
-        "python -m labelwise.leaderboard {input.experiments} --spec {params.spec:q}"
+        "python -m labelwise.publishing.leaderboard {input.experiments} --spec {params.spec:q}"
         " --schema {input.schema} --out {params.stem} 2>&1 | tee {log} >&2"

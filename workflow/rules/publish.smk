@@ -8,7 +8,7 @@ rule list_runs:
             "results/experiments/{experiment}.csv", experiment=config["experiments"]
         ),
         page=f"{PAGES}/page.html",
-        code=code("runs_page"),
+        code=code("pages.runs"),
     output:
         report(
             "results/runs.html",
@@ -21,7 +21,7 @@ rule list_runs:
     conda:
         "../../envs/paper.yaml"
     shell:
-        "python -m labelwise.runs_page {input.experiments} --out {output} 2>&1 | tee {log} >&2"
+        "python -m labelwise.pages.runs {input.experiments} --out {output} 2>&1 | tee {log} >&2"
 
 
 rule tell_provenance:
@@ -30,7 +30,7 @@ rule tell_provenance:
         metas=showing.metas(GRID),
         weights=showing.weights(GRID),
         page=f"{PAGES}/page.html",
-        code=code("provenance_page"),
+        code=code("pages.provenance"),
     output:
         report(
             "results/provenance.html",
@@ -45,7 +45,7 @@ rule tell_provenance:
     params:
         config=showing.used_config(GRID),
     shell:
-        "python -m labelwise.provenance_page {input.metas} --weights {input.weights}"
+        "python -m labelwise.pages.provenance {input.metas} --weights {input.weights}"
         " --config {params.config:q} --out {output} 2>&1 | tee {log} >&2"
 
 
@@ -54,7 +54,7 @@ rule browse:
     input:
         unpack(lambda w: showing.browser_inputs(GRID)),
         page=[f"{PAGES}/browser.{suffix}" for suffix in ("html", "css", "js")],
-        code=code("browser"),
+        code=code("pages.browser"),
     output:
         report(
             "results/browser.html",
@@ -71,4 +71,4 @@ rule browse:
     params:
         plan=showing.browser_plan(GRID),
     shell:
-        "python -m labelwise.browser --plan {params.plan:q} --out {output} 2>&1 | tee {log} >&2"
+        "python -m labelwise.pages.browser --plan {params.plan:q} --out {output} 2>&1 | tee {log} >&2"

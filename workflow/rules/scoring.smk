@@ -152,7 +152,7 @@ rule analyse:
     input:
         unpack(lambda w: analyses.inputs(GRID, w.analysis, GRID.points_of[w.experiment])),
         experiment="results/experiments/{experiment}.csv",
-        code=lambda w: code(w.analysis),
+        code=lambda w: code(f"analyses.{w.analysis}"),
     output:
         "results/{analysis}/{experiment}.csv",
     log:
@@ -165,7 +165,7 @@ rule analyse:
     params:
         spec=lambda w: analyses.spec(GRID, w.analysis, GRID.points_of[w.experiment]),
     shell:
-        "python -m labelwise.{wildcards.analysis} {input.experiment} --spec {params.spec:q}"
+        "python -m labelwise.analyses.{wildcards.analysis} {input.experiment} --spec {params.spec:q}"
         " --out {output} 2>&1 | tee {log} >&2"
 
 

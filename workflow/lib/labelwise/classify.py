@@ -24,7 +24,7 @@ import numpy as np
 
 from labelwise import arrays, gpu, images, provenance, records
 from labelwise.errors import LabelwiseError, cli
-from labelwise.looks import LOOKING
+from labelwise.planning.looks import LOOKING
 from labelwise.progress import progress
 
 BATCH = {"cpu": 8, "cuda": 64}

@@ -2,8 +2,8 @@
 
 The prompts are the real ones: requests files that are missing are written first (no model is asked
 for that). Answers that the journal has are not counted again. How tokens are estimated is said in
-``labelwise.money``; an answer counts with all the tokens it may have, and ``no cache`` is what the
-run costs where no prefix is found in the provider's cache.
+``labelwise.servers.money``; an answer counts with all the tokens it may have, and ``no cache`` is
+what the run costs where no prefix is found in the provider's cache.
 """
 
 import argparse
@@ -18,11 +18,24 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from labelwise import config, infer, journal, money, prompts, records, servers, weights
+from labelwise import (
+    config,
+    infer,
+    journal,
+    prompts,
+    records,
+    weights,
+)
 from labelwise.errors import LabelwiseError, cli
 from labelwise.grid import Grid
-from labelwise.inputs import DISPLAY
-from labelwise.points import Run
+from labelwise.planning.inputs import DISPLAY
+from labelwise.planning.points import Run
+from labelwise.servers import (
+    entries as servers,
+)
+from labelwise.servers import (
+    money,
+)
 
 
 class Estimate(NamedTuple):

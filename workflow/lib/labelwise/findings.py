@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labelwise import records, statistics
+from labelwise.analyses.noise import MARK, Noise, caption, noisiest, within
 from labelwise.annotation import counts
 from labelwise.claims import answers, choice, labels, people, prompts
 from labelwise.claims.base import CLAIMS, REPLICATES, Claim, Effect, Group, Lacking
 from labelwise.errors import cli
-from labelwise.noise import MARK, Noise, caption, noisiest, within
 from labelwise.oop import KINDS
 from labelwise.pages import page
 from labelwise.selection import Run, by_run, differing, load

@@ -10,10 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import checks, servers
 from labelwise.errors import LabelwiseError
-from labelwise.inputs import Inputs
-from labelwise.points import ARGMAX, CLASSIFY, OPTIONS, Point, Run, batching
+from labelwise.planning import (
+    checks,
+)
+from labelwise.planning.inputs import Inputs
+from labelwise.planning.points import ARGMAX, CLASSIFY, OPTIONS, Point, Run, batching
+from labelwise.servers import (
+    entries as servers,
+)
 from labelwise.sources import LIB
 
 

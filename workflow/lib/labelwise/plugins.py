@@ -10,7 +10,7 @@ import importlib
 from importlib.metadata import EntryPoint, entry_points
 
 from labelwise.errors import LabelwiseError
-from labelwise.looks import CLASSIFIERS
+from labelwise.planning.looks import CLASSIFIERS
 
 GROUP = "labelwise.engines"
 BUILT_IN = ("transformers", "composed", "openai", "oracle", "chance")

@@ -11,7 +11,8 @@ Engines of an entry of ``models``; of classes with equal scores the lowest id co
   ``classifier``, weighted by probability; its class is the nearest name by cosine, the ``score``.
   With ``targets`` these are the names of another class list than the classifier's own.
 - ``knn``: the vote of the ``k`` (11) references whose features of the ``classifier`` are nearest by
-  cosine (``labelwise.neighbours`` finds them, ``labelwise.votes`` counts); ``score`` is its share.
+  cosine (``labelwise.classifiers.neighbours`` finds them, ``labelwise.classifiers.votes`` counts);
+  ``score`` is its share.
 - ``file``: predictions made elsewhere, of the forms that ``labelwise.foreign`` reads.
 
 ``margin`` is the lead over the second. ``--top5`` has the five best with their scores, one row an
@@ -28,9 +29,9 @@ from typing import Any
 import numpy as np
 
 from labelwise import classify, embed_classes, records
+from labelwise.classifiers.votes import Ranked, vote
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
-from labelwise.votes import Ranked, vote
 
 TOP = 5
 DIGITS = 6
@@ -257,7 +258,9 @@ def ranked(model: Mapping[str, Any], given: argparse.Namespace) -> dict[str, Ran
         if getattr(given, name) is None:
             raise LabelwiseError(f"engine {engine} needs --{name}")
     if engine == "knn":
-        from labelwise import neighbours
+        from labelwise.classifiers import (
+            neighbours,
+        )
 
         near = neighbours.read(given.neighbours)
         labels = {

@@ -22,14 +22,18 @@ from labelwise import (
     classnames,
     distractors,
     draw,
-    prompt_view,
     prompts,
     records,
     rules,
-    variations,
 )
 from labelwise import candidates as offers
 from labelwise.errors import LabelwiseError, cli
+from labelwise.pages import (
+    prompt_view,
+)
+from labelwise.planning import (
+    variations,
+)
 
 DEFAULTS = {
     "answer": "name",

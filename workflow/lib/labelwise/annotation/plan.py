@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from labelwise import checks
 from labelwise.errors import LabelwiseError
+from labelwise.planning import (
+    checks,
+)
 
 if TYPE_CHECKING:
     from labelwise.grid import Grid

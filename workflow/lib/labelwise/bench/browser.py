@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from labelwise import bench
-from labelwise.browser import Page
 from labelwise.draw import rng
 from labelwise.errors import LabelwiseError
 from labelwise.labels import Label
+from labelwise.pages.browser import Page
 from labelwise.rules import Rules, read_pairs
 from labelwise.scoring import Key
 

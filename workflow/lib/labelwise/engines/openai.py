@@ -2,8 +2,8 @@
 
 Spec: ``model``; ``base_url`` (``OPENAI_BASE_URL``, else the provider) and ``key_env`` (the variable
 with its key, ``OPENAI_API_KEY``); ``detail`` of images (``high`` | ``low``); ``structured``
-(``enum`` | ``schema`` | ``none``, see ``labelwise.chat``); ``seed`` (0); ``max_images`` of a
-prompt; ``concurrency`` (64 at most under way); ``attempt_timeout`` and ``total_timeout`` (120 and
+(``enum`` | ``schema`` | ``none``, see ``labelwise.servers.chat``); ``seed`` (0); ``max_images`` of
+a prompt; ``concurrency`` (64 at most under way); ``attempt_timeout`` and ``total_timeout`` (120 and
 900 seconds); ``price`` and ``max_cost_usd`` of one run, needed where asking is paid; ``batch`` true
 for the provider's Batch API, with at most ``batch_requests`` in a file. Temperature is 0.
 """
@@ -15,11 +15,17 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from labelwise import chat, money, servers
-from labelwise.batch_api import Batches
-from labelwise.calls import Caller, Filtered, Unseen
 from labelwise.engines.base import Answer, Question, Refused, Run, Told
 from labelwise.errors import LabelwiseError
+from labelwise.servers import (
+    chat,
+    money,
+)
+from labelwise.servers import (
+    entries as servers,
+)
+from labelwise.servers.batch_api import Batches
+from labelwise.servers.calls import Caller, Filtered, Unseen
 
 
 class Model:

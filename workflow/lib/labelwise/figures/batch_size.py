@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from labelwise.analyses.noise import MARK, Noise, within
+from labelwise.analyses.noise import read as read_noise
 from labelwise.figures import style
-from labelwise.noise import MARK, Noise, within
-from labelwise.noise import read as read_noise
 from labelwise.selection import Run, accuracy, corrected, load, prompted, standing
 
 TASKS = {"CW": style.BLUE, "CW+": style.VERMILLION, "OW": style.GREEN}

@@ -4,8 +4,8 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from labelwise.analyses.noise import noisiest
 from labelwise.figures import style
-from labelwise.noise import noisiest
 from labelwise.records import read_csv
 
 COLUMNS = (

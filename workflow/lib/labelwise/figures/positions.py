@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from labelwise import judged
+from labelwise.analyses.noise import MARK, Noise, within
+from labelwise.analyses.noise import read as read_noise
 from labelwise.figures import style
-from labelwise.noise import MARK, Noise, within
-from labelwise.noise import read as read_noise
 from labelwise.statistics import wilson
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from labelwise.factors import said
+from labelwise.analyses.factors import said
+from labelwise.analyses.noise import MARK, Noise, within
+from labelwise.analyses.noise import read as read_noise
 from labelwise.figures import style
-from labelwise.noise import MARK, Noise, within
-from labelwise.noise import read as read_noise
 from labelwise.records import read_csv
 
 COLUMNS = (

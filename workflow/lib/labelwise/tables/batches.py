@@ -1,6 +1,6 @@
 """Images per prompt, closed world (the paper's Table 11)."""
 
-from labelwise.noise import Noise, caption
+from labelwise.analyses.noise import Noise, caption
 from labelwise.selection import Run, closed_batchings, corrected, prompted
 from labelwise.tables import style
 from labelwise.tables.files import command

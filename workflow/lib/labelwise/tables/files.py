@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from labelwise.analyses.noise import read as read_noise
 from labelwise.errors import cli
-from labelwise.noise import read as read_noise
 from labelwise.records import read_csv, read_json, write_csv, write_text
 from labelwise.selection import COUNTED, load
 from labelwise.tables import answers

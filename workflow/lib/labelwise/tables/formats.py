@@ -1,6 +1,6 @@
 """Closed world by form of the answer and order of the list (the paper's Table 14)."""
 
-from labelwise.noise import Noise, caption
+from labelwise.analyses.noise import Noise, caption
 from labelwise.selection import Run, by_model, corrected
 from labelwise.tables import style
 from labelwise.tables.files import command

@@ -1,7 +1,7 @@
 """How many answers change when only the arithmetic does?"""
 
-from labelwise.noise import noisiest
-from labelwise.numerics import COLUMNS as NAMES
+from labelwise.analyses.noise import noisiest
+from labelwise.analyses.numerics import COLUMNS as NAMES
 from labelwise.records import read_csv
 from labelwise.selection import stand_in
 from labelwise.statistics import wilson

@@ -1,6 +1,6 @@
 """The order of the images in a prompt, closed world (the paper's Table 12)."""
 
-from labelwise.noise import Noise, caption
+from labelwise.analyses.noise import Noise, caption
 from labelwise.selection import Run, closed_batchings, corrected, prompted
 from labelwise.tables import style
 from labelwise.tables.files import command

@@ -1,6 +1,6 @@
 """Where an image stands in the prompt, closed world (the paper's Table 13)."""
 
-from labelwise.noise import Noise, caption
+from labelwise.analyses.noise import Noise, caption
 from labelwise.selection import Run, by_run, closed_batchings, corrected, prompted, restricted
 from labelwise.tables import style
 from labelwise.tables.files import command

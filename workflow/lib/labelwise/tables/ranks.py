@@ -1,6 +1,6 @@
 """Does the choice of labels change who is best? Ranks with uncertainty, and a ceiling."""
 
-from labelwise.ranks import COLUMNS as NAMES
+from labelwise.analyses.ranks import COLUMNS as NAMES
 from labelwise.records import read_csv
 from labelwise.selection import stand_in
 from labelwise.tables import style

@@ -1,10 +1,10 @@
 """Whose doing is it that an answer is right: the image, the layout, the list or the wording?"""
 
-from labelwise.factors import said
-from labelwise.noise import Noise, caption, within
+from labelwise.analyses.factors import said
+from labelwise.analyses.noise import Noise, caption, within
+from labelwise.analyses.sensitivity import COLUMNS as NAMES
 from labelwise.records import read_csv
 from labelwise.selection import stand_in
-from labelwise.sensitivity import COLUMNS as NAMES
 from labelwise.tables import style
 from labelwise.tables.files import command
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from labelwise.noise import MARK, Noise, within
+from labelwise.analyses.noise import MARK, Noise, within
 from labelwise.selection import MODEL_KINDS, Run
 from labelwise.statistics import ranks, wilson
 
@@ -32,7 +32,7 @@ class Cell:
 
     ``text`` and ``small`` are printed in place of the number and of the interval below it.
     ``noise``: the delta, or a value that is a difference, does not exceed what numerics alone may
-    change (``labelwise.noise``).
+    change (``labelwise.analyses.noise``).
     """
 
     value: float | None

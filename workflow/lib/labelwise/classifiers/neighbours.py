@@ -17,10 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from labelwise import arrays, classify, gpu, records, references
+from labelwise import (
+    arrays,
+    classify,
+    gpu,
+    records,
+)
+from labelwise.classifiers import (
+    references,
+)
+from labelwise.classifiers.votes import vote
 from labelwise.errors import LabelwiseError, cli
 from labelwise.progress import progress
-from labelwise.votes import vote
 
 NEAREST = 51
 """References kept of each image: the largest k."""
@@ -183,7 +191,7 @@ def table(found: Iterable[tuple[str, list[str], list[float]]], labels: Mapping[s
 def main(argv: list[str] | None = None) -> None:
     """Command line of the stage ``neighbours``."""
     parser = argparse.ArgumentParser(
-        prog="python -m labelwise.neighbours",
+        prog="python -m labelwise.classifiers.neighbours",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

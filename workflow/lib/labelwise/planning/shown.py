@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from labelwise.analyses import ANALYSES
 from labelwise.grid import Grid
-from labelwise.points import CLASSIFY
+from labelwise.planning.analyses import ANALYSES
+from labelwise.planning.points import CLASSIFY
 
 JUDGED = ("agreement", "confusions", "gallery", "positions", "reliability")
 """Figures of single answers; all others are drawn from the experiment's scores."""

@@ -1,6 +1,6 @@
 """Page ``runs``: what was run on what, by which rules, with the outcomes beside every accuracy.
 
-``python -m labelwise.runs_page EXPERIMENT.csv... --out HTML``: a section an experiment and label
+``python -m labelwise.pages.runs EXPERIMENT.csv... --out HTML``: a section an experiment and label
 set, a row a run; all numbers are over all images of the set (category A).
 """
 
@@ -75,7 +75,9 @@ def _count(value: float | None) -> str:
 @cli
 def main(argv: Sequence[str] | None = None) -> None:
     """List every run of a study, with the outcomes of its answers beside its accuracy."""
-    parser = argparse.ArgumentParser(prog="python -m labelwise.runs_page", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m labelwise.pages.runs", description=main.__doc__
+    )
     parser.add_argument("experiments", nargs="+", type=Path, help="results/experiments/*.csv")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)

@@ -6,7 +6,8 @@ commit it was computed (of its run's own record). Points that several experiment
 once. Both files hold the same rows; the JSON is checked by
 ``workflow/schemas/leaderboard.schema.json`` before it is written.
 
-``python -m labelwise.leaderboard EXPERIMENT.csv... --spec JSON --schema JSON --out STEM``
+``python -m labelwise.publishing.leaderboard EXPERIMENT.csv... --spec JSON --schema JSON --out
+STEM``
 """
 
 import argparse
@@ -164,7 +165,7 @@ def document(found: list[dict[str, Any]], schema: Mapping[str, Any]) -> dict[str
 def main(argv: list[str] | None = None) -> None:
     """Command line of the stage ``leaderboard``."""
     parser = argparse.ArgumentParser(
-        prog="python -m labelwise.leaderboard",
+        prog="python -m labelwise.publishing.leaderboard",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -4,10 +4,10 @@ Variants of a model (``numerics`` in its entry) are asked the same prompts as th
 another tensor batch, without a shared prefix, in other numbers (dtype), by another decoding loop,
 or once more (repeat). Nothing that the study is about differs, so every answer that flips is noise.
 
-``python -m labelwise.numerics results/experiments/NAME.csv --spec JSON --out CSV`` compares the
-runs of an experiment; one row a variant, run and label set: how many of the ``n`` answers denote
-another class (``flips``, with Wilson's interval in percent) or differ in any letter (``texts``),
-and what that does to the accuracy (``difference`` in points).
+``python -m labelwise.analyses.numerics results/experiments/NAME.csv --spec JSON --out CSV``
+compares the runs of an experiment; one row a variant, run and label set: how many of the ``n``
+answers denote another class (``flips``, with Wilson's interval in percent) or differ in any letter
+(``texts``), and what that does to the accuracy (``difference`` in points).
 """
 
 import argparse
@@ -145,7 +145,7 @@ def rows(
 def main(argv: list[str] | None = None) -> None:
     """Command line of the stage ``numerics``."""
     parser = argparse.ArgumentParser(
-        prog="python -m labelwise.numerics",
+        prog="python -m labelwise.analyses.numerics",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

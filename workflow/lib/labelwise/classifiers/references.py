@@ -133,7 +133,7 @@ class References:
 @cli
 def main(argv: list[str] | None = None) -> None:
     """Command line of the stage ``references``."""
-    arguments = classify.parser("python -m labelwise.references", __doc__)
+    arguments = classify.parser("python -m labelwise.classifiers.references", __doc__)
     arguments.add_argument("--journal", type=Path, required=True, help="folder that keeps shards")
     arguments.add_argument("--out", type=Path, required=True, help="folder of shards and ids")
     args = arguments.parse_args(argv)

@@ -21,10 +21,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pydantic_core import to_json
 
-from labelwise import chat, records
-from labelwise.calls import BAD_IMAGE, FILTERED, OUT_OF_QUOTA, PASSING, Caller
+from labelwise import (
+    records,
+)
 from labelwise.engines.base import Answer, Question, Told
 from labelwise.errors import LabelwiseError
+from labelwise.servers import (
+    chat,
+)
+from labelwise.servers.calls import BAD_IMAGE, FILTERED, OUT_OF_QUOTA, PASSING, Caller
 
 if TYPE_CHECKING:
     from labelwise.engines.openai import Model

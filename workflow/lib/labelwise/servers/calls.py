@@ -20,8 +20,13 @@ import openai
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
-from labelwise import chat, servers
 from labelwise.errors import LabelwiseError
+from labelwise.servers import (
+    chat,
+)
+from labelwise.servers import (
+    entries as servers,
+)
 
 T = TypeVar("T")
 

@@ -11,11 +11,17 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from labelwise import plugins, shards, variations
+from labelwise import (
+    plugins,
+    shards,
+)
 from labelwise.errors import LabelwiseError
-from labelwise.inputs import pair_files, template_files
-from labelwise.looks import CLASSIFIERS, Looks
-from labelwise.points import ARGMAX, CLASSIFY, OPTIONS
+from labelwise.planning import (
+    variations,
+)
+from labelwise.planning.inputs import pair_files, template_files
+from labelwise.planning.looks import CLASSIFIERS, Looks
+from labelwise.planning.points import ARGMAX, CLASSIFY, OPTIONS
 from labelwise.records import CERTAIN, LISTED
 
 PRIMER = re.compile(r"^primer:(?!\s*(?:\"\"|'')?\s*$)", re.M)

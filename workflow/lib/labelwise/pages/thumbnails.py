@@ -106,7 +106,9 @@ def read(path: str | Path) -> dict[str, tuple[bytes, str]]:
 @cli
 def main(argv: Sequence[str] | None = None) -> None:
     """Make thumbnails of the images of a set that may be shown."""
-    parser = argparse.ArgumentParser(prog="python -m labelwise.thumbnails", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m labelwise.pages.thumbnails", description=__doc__
+    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("images", type=Path, help="results/images/*.csv")
     parser.add_argument("--spec", type=json.loads, required=True, help="JSON: show, credits")

@@ -1,9 +1,9 @@
 """Do the labels change who is best? Ranks and gains with the uncertainty of the images.
 
-``python -m labelwise.ranks results/experiments/NAME.csv --spec JSON --out CSV`` takes the run that
-stands for each model (``selection.representative``, controls aside) and resamples the images, all
-models and label sets together, so that every comparison is paired. Rows of the output, one number
-each (``measure``; percent, points or ranks; 95 % percentile intervals):
+``python -m labelwise.analyses.ranks results/experiments/NAME.csv --spec JSON --out CSV`` takes the
+run that stands for each model (``selection.representative``, controls aside) and resamples the
+images, all models and label sets together, so that every comparison is paired. Rows of the output,
+one number each (``measure``; percent, points or ranks; 95 % percentile intervals):
 
 - ``accuracy``, ``rank`` (1 and the number of better models) and ``p_best`` (percent of the
   resamples in which the model is best; ties share) under each label set;
@@ -269,7 +269,7 @@ def ceilings(study: Study, name: str, images: str, head: Mapping[str, Any]) -> l
 def main(argv: list[str] | None = None) -> None:
     """Command line of the stage ``ranks``."""
     parser = argparse.ArgumentParser(
-        prog="python -m labelwise.ranks",
+        prog="python -m labelwise.analyses.ranks",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

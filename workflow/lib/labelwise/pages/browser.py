@@ -17,14 +17,22 @@ from typing import Any
 
 import numpy as np
 
-from labelwise import classnames, labels, prompts, records, thumbnails
+from labelwise import (
+    classnames,
+    labels,
+    prompts,
+    records,
+)
 from labelwise.errors import LabelwiseError, cli
+from labelwise.pages import (
+    thumbnails,
+)
 from labelwise.progress import progress
 from labelwise.records import CATEGORIES, OUTCOMES
 from labelwise.rules import Rules
 from labelwise.scoring import Answer, Key
 
-PAGES = Path(__file__).parent / "pages"
+PAGES = Path(__file__).parent
 FINISHES = ("stop", "length", "content_filter", "image_error")
 UNKNOWN = 255
 """Category of an image that is not asked under a label set."""
@@ -350,9 +358,11 @@ def build(plan: Mapping[str, Any], results: Path = Path("results")) -> Page:
 @cli
 def main(argv: Sequence[str] | None = None) -> None:
     """Write one page with every answer of a study, from question to verdict."""
-    parser = argparse.ArgumentParser(prog="python -m labelwise.browser", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m labelwise.pages.browser", description=main.__doc__
+    )
     parser.add_argument(
-        "--plan", type=json.loads, required=True, help="JSON; see labelwise.browser.build"
+        "--plan", type=json.loads, required=True, help="JSON; see labelwise.pages.browser.build"
     )
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)

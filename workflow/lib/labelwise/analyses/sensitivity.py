@@ -1,9 +1,9 @@
 """Prompt and layout sensitivity: whose doing is it that an answer is right?
 
 A protocol with ``vary`` asks every image under every combination of layout, list format, list order
-and wording. ``python -m labelwise.sensitivity results/experiments/NAME.csv --spec JSON --out CSV``
-decomposes the variance of being right (0 or 1) by an analysis of variance (statsmodels; the design
-is whole, so the sums of squares do not depend on their order):
+and wording. ``python -m labelwise.analyses.sensitivity results/experiments/NAME.csv --spec JSON
+--out CSV`` decomposes the variance of being right (0 or 1) by an analysis of variance (statsmodels;
+the design is whole, so the sums of squares do not depend on their order):
 
 - ``image``: some images are harder than others, however one asks;
 - each factor: a setting that is better or worse on the whole (``layout``, ``prompt``, ...);
@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 
 from labelwise import prompts, records, score, selection, statistics
+from labelwise.analyses.ranks import Study
 from labelwise.errors import LabelwiseError, cli
-from labelwise.ranks import Study
 
 COLUMNS = (
     "experiment",
@@ -213,7 +213,7 @@ def analyse(run: selection.Run, study: Study) -> list[dict[str, Any]]:
 def main(argv: list[str] | None = None) -> None:
     """Command line of the stage ``sensitivity``."""
     parser = argparse.ArgumentParser(
-        prog="python -m labelwise.sensitivity",
+        prog="python -m labelwise.analyses.sensitivity",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,8 +1,9 @@
 """Page ``provenance``: which code, models, packages and machines made the results, at what cost.
 
-``python -m labelwise.provenance_page META... --weights JSON... --config JSON --out HTML`` reads the
-``.meta.json`` beside responses and logits and the records of weights. Cost is what a paid server
-charged, summed over runs; time is that of the jobs themselves, also of those that ran side by side.
+``python -m labelwise.pages.provenance META... --weights JSON... --config JSON --out HTML`` reads
+the ``.meta.json`` beside responses and logits and the records of weights. Cost is what a paid
+server charged, summed over runs; time is that of the jobs themselves, also of those that ran side
+by side.
 """
 
 import argparse
@@ -187,7 +188,7 @@ def _yaml(config: Meta) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Tell by which code, models, packages and machines results were made, and at what cost."""
     parser = argparse.ArgumentParser(
-        prog="python -m labelwise.provenance_page", description=main.__doc__
+        prog="python -m labelwise.pages.provenance", description=main.__doc__
     )
     parser.add_argument("metas", nargs="*", type=Path, help="results/**/*.meta.json")
     parser.add_argument("--weights", nargs="*", type=Path, default=[], help="results/weights/*")

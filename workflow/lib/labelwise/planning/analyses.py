@@ -1,15 +1,16 @@
 """Analyses between an experiment and what is shown of it: what each is made from (stdlib only).
 
-An analysis is a module ``labelwise.NAME`` that turns ``results/experiments/X.csv`` and the answers
-behind it into the tidy ``results/NAME/X.csv``, which the figure and the table of that name show.
+An analysis is a module ``labelwise.analyses.NAME`` that turns ``results/experiments/X.csv`` and the
+answers behind it into the tidy ``results/NAME/X.csv``, which the figure and the table of that name
+show.
 """
 
 import json
 from collections.abc import Iterable
 from typing import Any
 
-from labelwise.inputs import Inputs
-from labelwise.points import Point
+from labelwise.planning.inputs import Inputs
+from labelwise.planning.points import Point
 
 ANALYSES = ("numerics", "ranks", "sensitivity")
 

@@ -6,9 +6,15 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from labelwise import plugins, shards, variations
-from labelwise.looks import CLASSIFIERS, Looks
-from labelwise.points import CLASSIFY, OPTIONS, Point, Run, batch
+from labelwise import (
+    plugins,
+    shards,
+)
+from labelwise.planning import (
+    variations,
+)
+from labelwise.planning.looks import CLASSIFIERS, Looks
+from labelwise.planning.points import CLASSIFY, OPTIONS, Point, Run, batch
 
 DISPLAY = {
     "models": ("name", "kind", "restricted", "paper"),
@@ -226,7 +232,9 @@ class Inputs:
     def encoder_cache(self, mapper: str) -> str:
         """Where the vectors of answers by a mapper's text encoder are kept, as an option."""
         name = self.config["mappers"].get(mapper, {}).get("encoder")
-        return f"--cache results/journal/embeddings/{name}.sqlite" if name else ""
+        if name is None:
+            return ""
+        return shlex.join(["--cache", f"results/journal/embeddings/{name}.sqlite"])
 
     def encoder_needs(self, mapper: str) -> Mapping[str, Any]:
         """GPUs and memory of a mapper's text encoder, where its entry says so."""

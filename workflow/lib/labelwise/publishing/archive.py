@@ -1,9 +1,9 @@
 """Stage ``pack``: the study as one archive for publication.
 
 It holds what lies under ``results/`` but for what the configuration restricts (see
-``labelwise.restricted``), Snakemake's records of how each file was made, the configurations,
-``CITATION.cff`` and Croissant metadata. Unpacked over a fresh clone, the records make Snakemake see
-that nothing is to be done.
+``labelwise.planning.restricted``), Snakemake's records of how each file was made, the
+configurations, ``CITATION.cff`` and Croissant metadata. Unpacked over a fresh clone, the records
+make Snakemake see that nothing is to be done.
 
 Files are stored in the order in which they were made and with that time, so that unpacking leaves
 no result older than what it was made from, whether or not the times are restored.
@@ -18,8 +18,13 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from labelwise import croissant, records
+from labelwise import (
+    records,
+)
 from labelwise.errors import LabelwiseError, brief, cli
+from labelwise.publishing import (
+    croissant,
+)
 
 RESULTS = Path("results")
 METADATA = Path(".snakemake/metadata")
@@ -87,7 +92,9 @@ def pack(
 @cli
 def main(argv: Sequence[str] | None = None) -> None:
     """Pack a study for publication."""
-    parser = argparse.ArgumentParser(prog="python -m labelwise.archive", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m labelwise.publishing.archive", description=main.__doc__
+    )
     parser.add_argument("--left-out", type=json.loads, required=True, help="patterns, JSON")
     parser.add_argument("--configs", type=Path, nargs="*", default=[], help="configuration files")
     parser.add_argument("--out", type=Path, required=True)

@@ -7,7 +7,7 @@ and image sets with ``show: true`` too, since that says no licence.
 """
 
 from labelwise.grid import Grid
-from labelwise.points import CLASSIFY
+from labelwise.planning.points import CLASSIFY
 
 NEVER = (
     "archive.zip",

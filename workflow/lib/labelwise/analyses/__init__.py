@@ -1,0 +1,1 @@
+"""Analyses of an experiment: numerics, wording and layout, label sets; one module a kind."""
