@@ -14,21 +14,13 @@ from snakemake.exceptions import WorkflowError
 LIB = Path(workflow.basedir) / "workflow" / "lib"
 sys.path.insert(0, str(LIB))
 
-from labelwise.planning import (
-    analyses,
-    chapters,
-    restricted,
-)
-from labelwise.planning import (
-    shown as showing,
-)
-from labelwise.planning import (
-    typeset as typesetting,
-)
 from labelwise.annotation.plan import Annotations
 from labelwise.config import check, check_keys
 from labelwise.errors import LabelwiseError
 from labelwise.grid import Grid
+from labelwise.planning import analyses, chapters, restricted
+from labelwise.planning import shown as showing
+from labelwise.planning import typeset as typesetting
 from labelwise.planning.points import BATCHING, CLASSIFY, batch
 from labelwise.sources import code
 
