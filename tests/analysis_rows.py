@@ -2,11 +2,7 @@
 
 from pathlib import Path
 
-from labelwise.analyses import (
-    numerics,
-    ranks,
-    sensitivity,
-)
+from labelwise.analyses import numerics, ranks, sensitivity
 from labelwise.annotation import counts
 from labelwise.records import write_csv
 

@@ -5,12 +5,8 @@ import signal
 
 import pytest
 from fake_openai import KEY, Fake, error
-from labelwise import (
-    records,
-)
-from labelwise.servers import (
-    batch_api,
-)
+from labelwise import records
+from labelwise.servers import batch_api
 from served_runs import PRICE, Study, start
 
 

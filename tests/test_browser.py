@@ -4,15 +4,10 @@ import json
 import os
 
 import pytest
-from labelwise import (
-    records,
-)
+from labelwise import records
 from labelwise.bench import browser as bench
 from labelwise.errors import LabelwiseError
-from labelwise.pages import (
-    browser,
-    thumbnails,
-)
+from labelwise.pages import browser, thumbnails
 from PIL import Image
 
 sync_api = pytest.importorskip("playwright.sync_api")

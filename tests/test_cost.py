@@ -6,16 +6,9 @@ import sys
 
 import pytest
 import yaml
-from labelwise import (
-    classnames,
-    cost,
-    prompts,
-    records,
-)
+from labelwise import classnames, cost, prompts, records
 from labelwise.prompts import Prompt
-from labelwise.servers import (
-    money,
-)
+from labelwise.servers import money
 from study import ROOT, copy
 
 PRICE = {"input": 2.5, "cached": 1.25, "output": 10.0, "date": "2024-08-06"}

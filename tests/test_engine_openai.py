@@ -9,20 +9,12 @@ from pathlib import Path
 
 import pytest
 from fake_openai import KEY, Fake, completion, error, shown
-from labelwise import (
-    prompts,
-)
+from labelwise import prompts
 from labelwise.engines.base import Question
 from labelwise.errors import LabelwiseError
 from labelwise.requests import make
-from labelwise.servers import (
-    batch_api,
-    calls,
-    chat,
-)
-from labelwise.servers import (
-    entries as servers,
-)
+from labelwise.servers import batch_api, calls, chat
+from labelwise.servers import entries as servers
 from served_runs import FORMATS, NAMES, PRICE, Study, start
 
 

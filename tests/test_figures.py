@@ -15,10 +15,7 @@ import numpy as np
 import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
-from labelwise import (
-    calibration,
-    sources,
-)
+from labelwise import calibration, sources
 from labelwise import judged as answers
 from labelwise.analyses.noise import MARK
 from labelwise.errors import LabelwiseError
@@ -31,12 +28,8 @@ from labelwise.figures import (
     reliability,
     style,
 )
-from labelwise.pages import (
-    thumbnails,
-)
-from labelwise.planning import (
-    chapters,
-)
+from labelwise.pages import thumbnails
+from labelwise.planning import chapters
 from labelwise.planning.shown import JUDGED
 from labelwise.records import read_csv, write_csv
 from labelwise.selection import corrected, load

@@ -49,12 +49,8 @@ from labelwise.annotation import counts, interchange
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError
 from labelwise.grid import Grid
-from labelwise.pages import (
-    thumbnails,
-)
-from labelwise.servers import (
-    chat,
-)
+from labelwise.pages import thumbnails
+from labelwise.servers import chat
 from PIL import Image
 from study import ROOT
 

@@ -5,14 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
-from labelwise import (
-    records,
-    selection,
-)
+from labelwise import records, selection
 from labelwise.errors import LabelwiseError
-from labelwise.publishing import (
-    leaderboard,
-)
+from labelwise.publishing import leaderboard
 from make_experiment import DATA
 
 ROOT = Path(__file__).resolve().parents[1]

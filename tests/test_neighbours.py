@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from labelwise import (
-    arrays,
-    predict,
-    records,
-)
-from labelwise.classifiers import (
-    neighbours,
-    references,
-)
+from labelwise import arrays, predict, records
+from labelwise.classifiers import neighbours, references
 from labelwise.classifiers.votes import vote
 from labelwise.errors import LabelwiseError
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors

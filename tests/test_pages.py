@@ -4,17 +4,11 @@ import json
 import re
 
 import pytest
-from labelwise import (
-    provenance,
-)
+from labelwise import provenance
 from labelwise.errors import LabelwiseError
 from labelwise.pages import page
-from labelwise.pages import (
-    provenance as provenance_page,
-)
-from labelwise.pages import (
-    runs as runs_page,
-)
+from labelwise.pages import provenance as provenance_page
+from labelwise.pages import runs as runs_page
 from labelwise.selection import load
 from make_experiment import DATA
 

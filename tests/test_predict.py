@@ -4,16 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from labelwise import (
-    arrays,
-    confuse,
-    embed_classes,
-    predict,
-    records,
-)
-from labelwise.classifiers import (
-    neighbours,
-)
+from labelwise import arrays, confuse, embed_classes, predict, records
+from labelwise.classifiers import neighbours
 from labelwise.errors import LabelwiseError
 from labelwise.predict import conse, dual, points, supervised
 

@@ -4,14 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from labelwise import (
-    classify,
-    images,
-    records,
-)
-from labelwise.classifiers import (
-    references,
-)
+from labelwise import classify, images, records
+from labelwise.classifiers import references
 from PIL import Image
 from test_classify import folder_of
 

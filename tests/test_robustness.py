@@ -7,15 +7,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labelwise import (
-    labels,
-)
-from labelwise.analyses import (
-    noise,
-    numerics,
-    ranks,
-    sensitivity,
-)
+from labelwise import labels
+from labelwise.analyses import noise, numerics, ranks, sensitivity
 from labelwise.errors import LabelwiseError
 from labelwise.labels import Label
 from labelwise.rules import Rules

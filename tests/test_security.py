@@ -11,17 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from labelwise import (
-    arrays,
-    classify,
-    encoders,
-    images,
-    infer,
-    prompts,
-    shards,
-    tiny,
-    weights,
-)
+from labelwise import arrays, classify, encoders, images, infer, prompts, shards, tiny, weights
 from labelwise.engines.base import Run
 from labelwise.errors import LabelwiseError
 from PIL import Image

@@ -5,14 +5,7 @@ import json
 import numpy as np
 import pytest
 from fake_openai import KEY, Fake, error
-from labelwise import (
-    images,
-    infer,
-    merge_shards,
-    prompts,
-    records,
-    tiny,
-)
+from labelwise import images, infer, merge_shards, prompts, records, tiny
 from labelwise.classnames import Names
 from labelwise.engines import sight
 from labelwise.engines import transformers as engine
@@ -21,14 +14,10 @@ from labelwise.errors import LabelwiseError
 from labelwise.journal import Journal
 from labelwise.likelihood import rows as likely
 from labelwise.mapping import predict
-from labelwise.pages import (
-    provenance as provenance_page,
-)
+from labelwise.pages import provenance as provenance_page
 from labelwise.requests import make
 from labelwise.response import answers
-from labelwise.servers import (
-    chat,
-)
+from labelwise.servers import chat
 from PIL import Image
 from served_runs import Study
 

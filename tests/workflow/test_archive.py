@@ -8,9 +8,7 @@ import pytest
 import study as studies
 import yaml
 from labelwise.grid import Grid
-from labelwise.planning import (
-    restricted,
-)
+from labelwise.planning import restricted
 from study import ROOT
 
 

@@ -6,9 +6,7 @@ import shutil
 
 import pytest
 from labelwise.bench.browser import CHROMIUM, OPTIONS
-from labelwise.planning import (
-    chapters,
-)
+from labelwise.planning import chapters
 
 sync_api = pytest.importorskip("playwright.sync_api")
 

@@ -18,24 +18,13 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from labelwise import (
-    config,
-    infer,
-    journal,
-    prompts,
-    records,
-    weights,
-)
+from labelwise import config, infer, journal, prompts, records, weights
 from labelwise.errors import LabelwiseError, cli
 from labelwise.grid import Grid
 from labelwise.planning.inputs import DISPLAY
 from labelwise.planning.points import Run
-from labelwise.servers import (
-    entries as servers,
-)
-from labelwise.servers import (
-    money,
-)
+from labelwise.servers import entries as servers
+from labelwise.servers import money
 
 
 class Estimate(NamedTuple):

@@ -11,14 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from labelwise.errors import LabelwiseError
-from labelwise.planning import (
-    checks,
-)
+from labelwise.planning import checks
 from labelwise.planning.inputs import Inputs
 from labelwise.planning.points import ARGMAX, CLASSIFY, OPTIONS, Point, Run, batching
-from labelwise.servers import (
-    entries as servers,
-)
+from labelwise.servers import entries as servers
 from labelwise.sources import LIB
 
 

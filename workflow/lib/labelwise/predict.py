@@ -258,9 +258,7 @@ def ranked(model: Mapping[str, Any], given: argparse.Namespace) -> dict[str, Ran
         if getattr(given, name) is None:
             raise LabelwiseError(f"engine {engine} needs --{name}")
     if engine == "knn":
-        from labelwise.classifiers import (
-            neighbours,
-        )
+        from labelwise.classifiers import neighbours
 
         near = neighbours.read(given.neighbours)
         labels = {

@@ -7,9 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from labelwise.errors import LabelwiseError
-from labelwise.planning import (
-    checks,
-)
+from labelwise.planning import checks
 
 if TYPE_CHECKING:
     from labelwise.grid import Grid

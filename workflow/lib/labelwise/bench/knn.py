@@ -18,13 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from labelwise import (
-    bench,
-)
-from labelwise.classifiers import (
-    neighbours,
-    references,
-)
+from labelwise import bench
+from labelwise.classifiers import neighbours, references
 
 CHECKED = 5
 """Queries whose result is compared with a full sort."""

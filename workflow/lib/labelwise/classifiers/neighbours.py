@@ -17,15 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from labelwise import (
-    arrays,
-    classify,
-    gpu,
-    records,
-)
-from labelwise.classifiers import (
-    references,
-)
+from labelwise import arrays, classify, gpu, records
+from labelwise.classifiers import references
 from labelwise.classifiers.votes import vote
 from labelwise.errors import LabelwiseError, cli
 from labelwise.progress import progress

@@ -17,13 +17,8 @@ from pydantic_core import to_json
 
 from labelwise.engines.base import Answer, Question, Refused, Run, Told
 from labelwise.errors import LabelwiseError
-from labelwise.servers import (
-    chat,
-    money,
-)
-from labelwise.servers import (
-    entries as servers,
-)
+from labelwise.servers import chat, money
+from labelwise.servers import entries as servers
 from labelwise.servers.batch_api import Batches
 from labelwise.servers.calls import Caller, Filtered, Unseen
 

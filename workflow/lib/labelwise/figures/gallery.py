@@ -10,14 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from labelwise import (
-    draw,
-    judged,
-)
+from labelwise import draw, judged
 from labelwise.figures import style
-from labelwise.pages import (
-    thumbnails,
-)
+from labelwise.pages import thumbnails
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series

@@ -17,16 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from labelwise import (
-    classnames,
-    labels,
-    prompts,
-    records,
-)
+from labelwise import classnames, labels, prompts, records
 from labelwise.errors import LabelwiseError, cli
-from labelwise.pages import (
-    thumbnails,
-)
+from labelwise.pages import thumbnails
 from labelwise.progress import progress
 from labelwise.records import CATEGORIES, OUTCOMES
 from labelwise.rules import Rules

@@ -18,13 +18,9 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from labelwise import (
-    records,
-)
+from labelwise import records
 from labelwise.errors import LabelwiseError, brief, cli
-from labelwise.publishing import (
-    croissant,
-)
+from labelwise.publishing import croissant
 
 RESULTS = Path("results")
 METADATA = Path(".snakemake/metadata")

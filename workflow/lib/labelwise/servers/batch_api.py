@@ -21,14 +21,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pydantic_core import to_json
 
-from labelwise import (
-    records,
-)
+from labelwise import records
 from labelwise.engines.base import Answer, Question, Told
 from labelwise.errors import LabelwiseError
-from labelwise.servers import (
-    chat,
-)
+from labelwise.servers import chat
 from labelwise.servers.calls import BAD_IMAGE, FILTERED, OUT_OF_QUOTA, PASSING, Caller
 
 if TYPE_CHECKING:

@@ -21,12 +21,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
 from labelwise.errors import LabelwiseError
-from labelwise.servers import (
-    chat,
-)
-from labelwise.servers import (
-    entries as servers,
-)
+from labelwise.servers import chat
+from labelwise.servers import entries as servers
 
 T = TypeVar("T")
 

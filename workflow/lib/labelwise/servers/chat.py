@@ -10,14 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import (
-    images,
-    media,
-)
+from labelwise import images, media
 from labelwise.engines.base import Question, cut
-from labelwise.servers import (
-    entries as servers,
-)
+from labelwise.servers import entries as servers
 
 PROVIDER_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 ENUM_VALUES, ENUM_CHARACTERS = 1000, 15_000
