@@ -112,7 +112,7 @@ MOMENTS = ["upload", "uploaded", "create", "created", "fetch"]
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_at_any_step_no_batch_is_lost_or_made_twice(study, moment, monkeypatch):
     (study.root / "sitecustomize.py").write_text(
-        "import labelwise.servers.batch_api\nlabelwise.batch_api.POLL = 0.05\n"
+        "from labelwise.servers import batch_api\nbatch_api.POLL = 0.05\n"
     )
     with Fake() as fake:
         running = []

@@ -3,9 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from labelwise import embed_classes, prompts, records, requests
+from labelwise import embed_classes, prompt_view, prompts, records, requests
 from labelwise.errors import LabelwiseError
-from labelwise.pages import prompt_view
 
 PROMPTS = Path(__file__).parents[1] / "config" / "prompts"
 NAMES = [f"thing {i}" for i in range(30)]

@@ -92,6 +92,7 @@ def test_restricted_labels_leave_with_all_that_holds_them(monkeypatch):
     for pattern in (
         *("labels/multi.*", "judged/main.csv", "judged/batches.csv", "browser.html"),
         "requests/demo/choice-random-name/*",
+        "figures/gallery.*",
     ):
         assert pattern in found, pattern
     assert "labels/single.*" not in found

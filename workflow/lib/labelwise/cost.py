@@ -46,11 +46,11 @@ def known(run: Run) -> dict[str, Any]:
     """Journalled answers of a run, by key."""
     found = {}
     for path in journal.files(f"results/journal/{run.path}.jsonl"):
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_bytes().split(b"\n"):
             try:
                 entry = json.loads(line)
                 found[entry["key"]] = entry
-            except (ValueError, KeyError):
+            except (ValueError, KeyError, TypeError):
                 continue  # cut off by a kill: asked again
     return found
 
@@ -64,16 +64,13 @@ def estimate(run: Run, spec: Mapping[str, Any]) -> Estimate:
     sent = {key: value for key, value in spec.items() if key not in DISPLAY["models"]}
     key_of = infer.keys(sent, header, asked, {name: row["sha256"] for name, row in rows.items()})
     answered = known(run)
-    left = [request for request in asked if key_of[request["request"]] not in answered]
+    done = {*answered, *(entry.get("instead_of") for entry in answered.values())}
+    left = [request for request in asked if key_of[request["request"]] not in done]
     tokens = []
     for request in left:
         sizes = ((int(rows[i]["width"]), int(rows[i]["height"])) for i in request["images"])
         tokens.append(money.prompt_tokens(spec, prompts.render(header, request), sizes))
-    spent = sum(
-        answered[key].get("facts", {}).get("cost_usd", 0.0)
-        for key in key_of.values()
-        if key in answered
-    )
+    spent = infer.spent(answered, key_of.values())
     return Estimate(
         run,
         len(asked),

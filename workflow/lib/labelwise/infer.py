@@ -119,6 +119,7 @@ def infer(
     journal: Journal,
     out: str | Path,
     gpus: int | None = None,
+    whole: bool = True,
 ) -> dict[str, Any]:
     """Write the responses in the order of the requests; returns what it took to get them.
 
@@ -130,9 +131,10 @@ def infer(
         journal: the run's journal, open.
         out: the responses (JSON lines).
         gpus: how many to lease if the model is needed; see ``labelwise.gpu``.
+        whole: these are all requests of the run, and not a shard.
 
     Raises:
-        LabelwiseError: a request is left unanswered, or no image at all could be shown.
+        LabelwiseError: a request is left unanswered, or no image of a whole run could be shown.
     """
     digests = {image: digest for image, (_, digest) in images.items()}
     names = [key_of(spec, run.header, request, digests, run.names) for request in asked()]
@@ -142,11 +144,10 @@ def infer(
     with ExitStack() as stack:
         known = journal
         if any(name not in known for name in names):
-            paid = (known[name].get("facts", {}) for name in names if name in known)
             run = dataclasses.replace(
                 run,
                 state=journal.path.with_suffix(".batches.json"),
-                spent=sum(told.get("cost_usd", 0.0) for told in paid),
+                spent=spent(journal, names),
             )
             gpu.lease(gpus)
             engine = load(spec, run)
@@ -157,7 +158,7 @@ def infer(
             todo = partial(_unknown, asked, names, known)
             facts["asked"], unshown = _ask(engine, spec, run, todo, images, known)
             facts["engine"] = engine.describe()
-            if unshown and not known:
+            if whole and unshown and not known:
                 why = next(iter(next(iter(unshown.values())).why.values()))
                 raise LabelwiseError(
                     f"{run.header['protocol']}: {spec['engine']} can be shown no image of the"
@@ -166,6 +167,16 @@ def infer(
         facts["replayed"] = len(names) - facts["asked"]
         records.write_jsonl(out, _responses(spec, asked, names, known, unshown, facts))
     return facts
+
+
+def spent(answers: Mapping[str, Mapping[str, Any]], names: Iterable[str]) -> float:
+    """USD paid for requests by the keys of their prompts, also where asked without an image."""
+    wanted = set(names)
+    return sum(
+        entry.get("facts", {}).get("cost_usd", 0.0)
+        for name, entry in answers.items()
+        if name in wanted or entry.get("instead_of") in wanted
+    )
 
 
 def _unknown(
@@ -207,29 +218,57 @@ def _ask(
         for request, name in todo():
             yield waiting.setdefault(request["request"], question(request, name))
 
-    def keep(name: str, answer: Answer) -> None:
+    def keep(name: str, answer: Answer, instead_of: str = "") -> None:
         entry = {"text": answer.text, "finish": answer.finish, "usage": answer.usage}
+        if instead_of:
+            entry["instead_of"] = instead_of
         if answer.facts:
             entry["facts"] = answer.facts
         if answer.scored:
             entry["scored"] = answer.scored
         journal.add(name, entry, sync)
 
-    def again(request: dict, why: dict[int, str]) -> Unshown:
-        """Ask without the images that cannot be shown, until all others can."""
-        digests = {image: images[image][1] for image in request["images"]}
-        while left := [n for n in range(1, len(request["images"]) + 1) if n not in why]:
-            name = key_of(spec, run.header, request, digests, run.names, why)
-            one = question(request, name, why)
-            for found in () if name in journal else engine.answer([one]):
-                _check(found, {one.id: one}, engine)
-                if isinstance(found, Answer):
-                    keep(name, found)
+    def again(refused: list[tuple[Question, dict[int, str]]]) -> Iterator[Question]:
+        """Ask without the images that cannot be shown, in rounds, until all others can.
+
+        A round asks prompts that begin alike together: an engine may share what they begin with.
+        """
+        while refused:
+            groups: dict[str, dict[int, tuple[Question, dict[int, str], Question]]] = {}
+            later, names = [], set()
+            for one, why in refused:
+                numbers = range(1, len(one.request["images"]) + 1)
+                if not set(numbers) - set(why):
+                    unshown[one.key] = Unshown(why)
+                    yield one
+                    continue
+                digests = {image: images[image][1] for image in one.request["images"]}
+                name = key_of(spec, run.header, one.request, digests, run.names, why)
+                if name in journal:
+                    unshown[one.key] = Unshown(why, name)
+                    yield one
+                elif name in names:
+                    later.append((one, why))
                 else:
-                    why = why | {left[n - 1]: reason for n, reason in found.why.items()}
-            if len(why) + len(left) == len(request["images"]):
-                return Unshown(why, name)
-        return Unshown(why)
+                    names.add(name)
+                    less = question(one.request, name, why)
+                    head = less.prompt.system + str(less.prompt.user[0])
+                    groups.setdefault(head, {})[less.id] = one, why, less
+            for group in groups.values():
+                asked_again = {number: less for number, (*_, less) in group.items()}
+                for found in engine.answer(list(asked_again.values())):
+                    _check(found, asked_again, engine)
+                    less = asked_again.pop(found.id)
+                    one, why, _ = group[found.id]
+                    if isinstance(found, Answer):
+                        keep(less.key, found, one.key)
+                        unshown[one.key] = Unshown(why, less.key)
+                        yield one
+                    else:
+                        left = [n for n in range(1, len(one.files) + 1) if n not in why]
+                        more = {left[n - 1]: reason for n, reason in found.why.items()}
+                        later.append((one, why | more))
+            refused = later
 
     def ended(answers: Iterable[Told]) -> Iterator[Question]:
         """Questions that wait no longer."""
@@ -242,9 +281,7 @@ def _ask(
             else:
                 keep(one.key, found)
                 yield one
-        for one, why in refused:
-            unshown[one.key] = again(one.request, why)
-            yield one
+        yield from again(refused)
 
     what = f"{run.header['protocol']}, {len(shown)} requests, images"
     note = getattr(engine, "note", None)
@@ -362,7 +399,8 @@ def main(argv: list[str] | None = None) -> None:
     table = records.stream_csv(args.images, records.IMAGES)
     images: Images = {row["image"]: (row["file"], row["sha256"]) for _, row in table}
     with Journal(args.journal) as journal:
-        facts = infer(spec, run, asked, images, journal, args.out, args.gpus)
+        whole = shard_of(args.shard)[1] == 1
+        facts = infer(spec, run, asked, images, journal, args.out, args.gpus, whole)
     facts |= {"axes": json.loads(args.axes), "model": spec}
     facts["requests_sha256"] = _sha256(args.requests)
     records.write_json(args.meta, provenance.meta(started, **facts))

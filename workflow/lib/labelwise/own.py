@@ -153,7 +153,7 @@ def class_ids(cell: str, names: Names, where: str) -> list[int]:
     ids: set[int] = set()
     for part in [cell] if names.find(cell) else parts(cell):
         named = names.find(part)
-        if not named and part.isascii() and part.isdigit() and int(part) < len(names):
+        if not named and re.fullmatch("[0-9]{1,9}", part) and int(part) < len(names):
             named = (int(part),)
         if not named:
             raise LabelwiseError(

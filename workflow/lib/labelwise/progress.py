@@ -42,8 +42,10 @@ def progress(
         while not ended.wait(pause):
             pause = HEARTBEAT
             rate = done / (time.monotonic() - start)
-            minutes, seconds = divmod(round((total - done) / rate), 60) if done else ("?", 0)
-            line = f"{what}: {done}/{total}, {rate:.1f}/s, {minutes}:{seconds:02d} min left"
+            line = f"{what}: {done}/{total}, {rate:.1f}/s"
+            if done:
+                minutes, seconds = divmod(round((total - done) / rate), 60)
+                line += f", {minutes}:{seconds:02d} min left"
             told = note() if note else ""
             print(f"{line}, {told}" if told else line, file=sys.stderr, flush=True)
 

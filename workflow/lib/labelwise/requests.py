@@ -16,10 +16,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import arrays, class_ids, classnames, distractors, draw, prompts, records, rules
+from labelwise import (
+    arrays,
+    class_ids,
+    classnames,
+    distractors,
+    draw,
+    prompt_view,
+    prompts,
+    records,
+    rules,
+)
 from labelwise import candidates as offers
 from labelwise.errors import LabelwiseError, cli
-from labelwise.pages import prompt_view
 from labelwise.planning import variations
 
 DEFAULTS = {

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import classnames, config, labels, prompts, records
+from labelwise import classnames, config, labels, prompt_view, prompts, records
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
-from labelwise.pages import prompt_view
 from labelwise.records import dump_line
 from labelwise.response import answers
 from labelwise.score import answer_key, read_predictions

@@ -1,8 +1,8 @@
 """Vectors that are computed once and kept on disk between runs: of texts, and of images."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ class Cache:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(self._open()) as db:
+        with self._reading() as db:
             db.execute("PRAGMA journal_mode = DELETE")  # others do not work across machines
             db.execute(
                 "CREATE TABLE IF NOT EXISTS vectors"
@@ -26,10 +26,20 @@ class Cache:
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, timeout=120, isolation_level=None)
 
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with closing(self._open()) as db:
+            try:
+                yield db
+            except sqlite3.DatabaseError as error:
+                raise LabelwiseError(
+                    f"{self.path}: {error}; if it is damaged, delete it: it is computed again"
+                ) from None
+
     def get(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
         """The vectors (float32) of those keys that are held."""
         found: dict[bytes, np.ndarray] = {}
-        with closing(self._open()) as db:
+        with self._reading() as db:
             for start in range(0, len(keys), 500):
                 part = keys[start : start + 500]
                 marks = ",".join("?" * len(part))

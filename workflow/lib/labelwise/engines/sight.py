@@ -138,7 +138,10 @@ class Sight:
             return Shown(tuple(questions), self.process(texts, pictures, whole))
         except REFUSALS as error:
             if "memory" in str(error):
-                raise
+                raise LabelwiseError(
+                    "memory ran out while images were resized; answers so far are kept: give the"
+                    " job more memory (models: memory) and run again"
+                ) from None
             if len(questions) > 1:
                 return self._apart(questions, whole, error)
             why = self._why(pictures[0])

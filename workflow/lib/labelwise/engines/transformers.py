@@ -209,7 +209,7 @@ class Model:
         size = sum(v.numel() * v.element_size() for v in row.source.pixels.values())
         batch = self.tensor_batch or self._fit(prefix.tokens, row.length)
         window = min(WINDOW * batch, max(2 * batch, WAITING // max(1, size)))
-        self.vision = Vision(self.model, decoder.table, self.image_id)
+        self.vision = self.vision or Vision(self.model, decoder.table, self.image_id)
         self.loop = search.loop(
             self.header,
             self.names,

@@ -62,13 +62,16 @@ def left_out(grid: Grid) -> list[str]:
     if closed or mute or shut & {run.images for run in runs}:
         found.append("browser.html")
     found += [ANNOTATION] if closed else []
+    told = set()
     for name, entry in config["experiments"].items():
         sets = {*entry["labels"], *(config["images"][i]["original"] for i in entry["images"])}
         if sets & closed:
+            told.add(name)
             found.append(f"judged/{name}.csv")
-    for name, entry in config["figures"].items():
-        if name == "gallery" and shut & set(config["experiments"][entry["experiment"]]["images"]):
-            found.append(f"figures/{name}.*")
+    if gallery := config["figures"].get("gallery"):
+        shown = gallery["experiment"]
+        if shown in told or shut & set(config["experiments"][shown]["images"]):
+            found.append("figures/gallery.*")
     for run in runs:
         original = config["images"][run.images]["original"]
         model, knows = run.model, config["models"][run.model].get("labels")

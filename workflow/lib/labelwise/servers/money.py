@@ -61,8 +61,8 @@ def size(file: str | Path) -> tuple[int, int]:
     try:
         with Image.open(io.BytesIO(images.data(file)), formats=images.FORMATS) as image:
             return image.size
-    except OSError as error:
-        raise LabelwiseError(f"{file}: unreadable image: {error}") from None
+    except OSError:
+        raise LabelwiseError(f"{file}: unreadable image: no format that is read") from None
 
 
 def prompt_tokens(spec: Mapping[str, Any], prompt: Prompt, sizes: Iterable[tuple[int, int]]) -> int:
