@@ -9,7 +9,7 @@ from labelwise import images, infer, merge_shards, prompts, records, tiny
 from labelwise.classnames import Names
 from labelwise.engines import sight
 from labelwise.engines import transformers as engine
-from labelwise.engines.base import Question, Refused, Run
+from labelwise.engines.base import Answer, Question, Refused, Run
 from labelwise.errors import LabelwiseError
 from labelwise.journal import Journal
 from labelwise.likelihood import rows as likely
@@ -190,6 +190,34 @@ def test_an_engine_that_refuses_what_is_not_there_is_told(place, tmp_path, monke
     monkeypatch.setattr(infer.plugins, "load", lambda name: Odd)
     with pytest.raises(LabelwiseError, match=r"refuses images \[.*must be some of 1 to 2"):
         ask(place, tmp_path, batch=2, only="ac")
+
+
+def test_what_is_asked_again_is_asked_together_and_its_cost_counts(place, tmp_path, monkeypatch):
+    calls, spent = [], []
+
+    class Picky:
+        journalled = True
+
+        def __init__(self, spec, run):
+            spent.append(run.spent)
+
+        def answer(self, questions):
+            questions = list(questions)
+            calls.append(len(questions))
+            for one in questions:
+                bad = {n: "no" for n, file in enumerate(one.files, 1) if file[-5] in "ad"}
+                paid = {"cost_usd": 1.0, "by": ["m"]}
+                yield Refused(one.id, bad) if bad else Answer(one.id, "tench", "stop", {}, paid)
+
+        def describe(self):
+            return {}
+
+    monkeypatch.setattr(infer.plugins, "load", lambda name: Picky)
+    for _ in range(2):
+        *_, said, facts = ask(place, tmp_path, batch=2, only="acde")
+        assert [line["refused"] for line in said] == [[1], [1]]
+    assert calls == [2, 2, 2], "one round, and in the second run its answers are known"
+    assert spent == [0, 2.0] and facts["cost_usd"] == 2.0
 
 
 def test_servers_refuse_images_too(tmp_path, monkeypatch):
