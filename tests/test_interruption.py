@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from fake_openai import KEY, Fake
@@ -152,8 +153,14 @@ class Share:
             self.server = subprocess.Popen([self.SERVER], stdin=connection, stdout=connection)
 
     def break_off(self):
+        """The server dies, the mount with it, and what waits for an answer is told so."""
         self.server.kill()
         self.server.wait()
+        for _ in range(50):
+            if str(self.place) not in Path("/proc/mounts").read_text():
+                return
+            time.sleep(0.1)
+        subprocess.run(["umount", "--force", self.place], capture_output=True)
 
     def unmount(self):
         """Also after ``break_off``, which ends the mount by itself, a moment later."""

@@ -67,6 +67,10 @@ STAND_INS = {
     "mine": "workflow/profiles/local",
     "my-study/config.yaml": "config/config.yaml",
     "digits/config.yaml": "config/config.yaml",
+    "synsets/config.yaml": "config/config.yaml",
+    "results/responses/demo-dozen/palette/closed/b1.jsonl": (
+        "results/responses/demo/oracle/closed/b1.jsonl"
+    ),
 }
 """What the study of controls has in place of what pages name."""
 

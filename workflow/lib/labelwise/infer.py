@@ -19,8 +19,8 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -256,39 +256,54 @@ def _ask(
                     groups.setdefault(head, {})[less.id] = one, why, less
             for group in groups.values():
                 asked_again = {number: less for number, (*_, less) in group.items()}
-                for found in engine.answer(list(asked_again.values())):
-                    _check(found, asked_again, engine)
-                    less = asked_again.pop(found.id)
-                    one, why, _ = group[found.id]
-                    if isinstance(found, Answer):
-                        keep(less.key, found, one.key)
-                        unshown[one.key] = Unshown(why, less.key)
-                        yield one
-                    else:
-                        left = [n for n in range(1, len(one.files) + 1) if n not in why]
-                        more = {left[n - 1]: reason for n, reason in found.why.items()}
-                        later.append((one, why | more))
+                with closing(_told(engine, list(asked_again.values()))) as answers:
+                    for found in answers:
+                        _check(found, asked_again, engine)
+                        less = asked_again.pop(found.id)
+                        one, why, _ = group[found.id]
+                        if isinstance(found, Answer):
+                            keep(less.key, found, one.key)
+                            unshown[one.key] = Unshown(why, less.key)
+                            yield one
+                        else:
+                            left = [n for n in range(1, len(one.files) + 1) if n not in why]
+                            more = {left[n - 1]: reason for n, reason in found.why.items()}
+                            later.append((one, why | more))
             refused = later
 
-    def ended(answers: Iterable[Told]) -> Iterator[Question]:
+    def ended(answers: Generator[Told, None, None]) -> Generator[Question, None, None]:
         """Questions that wait no longer."""
         refused = []
-        for found in answers:
-            _check(found, waiting, engine)
-            one = waiting.pop(found.id)
-            if isinstance(found, Refused):
-                refused.append((one, found.why))
-            else:
-                keep(one.key, found)
-                yield one
+        with closing(answers):
+            for found in answers:
+                _check(found, waiting, engine)
+                one = waiting.pop(found.id)
+                if isinstance(found, Refused):
+                    refused.append((one, found.why))
+                else:
+                    keep(one.key, found)
+                    yield one
         yield from again(refused)
 
     what = f"{run.header['protocol']}, {len(shown)} requests, images"
     note = getattr(engine, "note", None)
-    done = ended(engine.answer(questions()))
-    for _ in progress(done, sum(shown), what, note, lambda one: len(one.files)):
-        pass
+    with closing(ended(_told(engine, questions()))) as done:
+        for _ in progress(done, sum(shown), what, note, lambda one: len(one.files)):
+            pass
     return len(shown), unshown
+
+
+def _told(engine: Engine, questions: Iterable[Question]) -> Generator[Told, None, None]:
+    """What an engine tells; closed, the engine's own generator ends at once.
+
+    Else it would end with the interpreter, where its threads can no longer be waited for.
+    """
+    answers = engine.answer(questions)
+    try:
+        yield from answers
+    finally:
+        if isinstance(answers, Generator):
+            answers.close()
 
 
 def _check(told: Told, waiting: Mapping[int, Question], engine: Engine) -> None:

@@ -198,12 +198,12 @@ def stream_csv(path: str | Path, columns: Sequence[str] = ()) -> Iterator[tuple[
         )
         missing = [c for c in columns if c not in headings]
         if missing:
-            raise LabelwiseError(
-                f"{path}: no column {', '.join(missing)}; it has {', '.join(headings)}"
-            )
+            there = " ".join(", ".join(headings).split())[:300]  # a quoted heading may have lines
+            raise LabelwiseError(f"{path}: no column {', '.join(missing)}; it has {there}")
         twice = [c for c in dict.fromkeys(headings) if c and headings.count(c) > 1]
         if twice:
-            raise LabelwiseError(f"{path}: line {first}: two columns are named {', '.join(twice)}")
+            named = " ".join(", ".join(twice).split())[:300]
+            raise LabelwiseError(f"{path}: line {first}: two columns are named {named}")
         n = len(headings)
         for number, cells in lines:
             row: Row = dict(itertools.zip_longest(headings, cells[:n]))
