@@ -102,13 +102,22 @@ def seconds_added(slurm, study):
     return middle
 
 
+DAY = rb"\d{4}-\d\d-\d\d"
+DATED = re.compile(
+    rb"(on|from) " + DAY + rb"( to " + DAY + rb")?"
+    rb"|" + DAY + rb"T[\d:]+Z(,[0-9a-f]*)?"
+    rb'|"commit": [^,]*,'
+)
+"""When and at which commit a run was made, as captions and the leaderboard tell it."""
+
+
 def results(root):
     """Everything that came out, but for what names the time, the machine and the folder."""
     keep = re.compile(r"^(?!(logs|benchmarks|journal|shards)/).*(?<!\.meta\.json)$")
     files = {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file()}
     own = {"provenance.html", "report.html", "archive.zip", "croissant.json"}
     kept = {name for name in files if keep.match(name)} - own
-    return {name: files[name].read_bytes() for name in sorted(kept)}
+    return {name: DATED.sub(b"", files[name].read_bytes()) for name in sorted(kept)}
 
 
 def test_the_default_study_by_slurm_is_that_of_this_checkout(slurm, tmp_path):
