@@ -1,5 +1,6 @@
 """Which files a stage depends on, and that planning stays light."""
 
+import re
 import subprocess
 import sys
 
@@ -28,6 +29,20 @@ def test_an_engine_is_a_file_of_its_own():
 def test_a_figure_does_not_depend_on_another():
     assert "figures/encoders.py" not in names("figures.label_gain")
     assert "figures/style.py" in names("figures.label_gain")
+
+
+def test_no_stage_depends_on_how_a_study_is_planned():
+    texts = "".join(path.read_text() for path in (LIB.parents[1] / "workflow/rules").glob("*.smk"))
+    stages = set(re.findall(r'code\("([\w.]+)"\)', texts)) | {
+        "infer",
+        "classify",
+        "classifiers.references",
+    }
+    assert len(stages) > 30
+    for stage in stages:
+        found = {file for file in names(stage) if file.startswith("planning/")}
+        if not stage.startswith("annotation."):  # its plan is a part of what is asked of people
+            assert not found, stage
 
 
 def test_all_files_exist():

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from labelwise import arrays, gpu, images, provenance, records
+from labelwise.classifiers import LOOKING
 from labelwise.errors import LabelwiseError, cli
-from labelwise.planning.looks import LOOKING
 from labelwise.progress import progress
 
 BATCH = {"cpu": 8, "cuda": 64}

@@ -9,8 +9,8 @@ version is another model, whose answers are asked for anew.
 import importlib
 from importlib.metadata import EntryPoint, entry_points
 
+from labelwise.classifiers import CLASSIFIERS
 from labelwise.errors import LabelwiseError
-from labelwise.planning.looks import CLASSIFIERS
 
 GROUP = "labelwise.engines"
 BUILT_IN = ("transformers", "composed", "openai", "oracle", "chance")

@@ -26,10 +26,10 @@ from labelwise import (
     prompts,
     records,
     rules,
+    variations,
 )
 from labelwise import candidates as offers
 from labelwise.errors import LabelwiseError, cli
-from labelwise.planning import variations
 
 DEFAULTS = {
     "answer": "name",

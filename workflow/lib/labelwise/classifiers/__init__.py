@@ -10,3 +10,9 @@ A module ``labelwise.classifiers.ENGINE`` has a class ``Model`` that is made fro
 - ``arrays``: more arrays by name that predictions are made from (a dual encoder's scale and bias).
 - ``describe()``: facts for the record of the run.
 """
+
+CLASSIFIERS = ("timm", "open_clip", "features", "conse", "knn", "file")
+"""Engines of models that score classes or have features; all others write text."""
+
+LOOKING = ("timm", "open_clip", "features")
+"""Engines that look at images by themselves."""

@@ -11,11 +11,11 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from labelwise import plugins, shards
+from labelwise import plugins, shards, variations
+from labelwise.classifiers import CLASSIFIERS
 from labelwise.errors import LabelwiseError
-from labelwise.planning import variations
 from labelwise.planning.inputs import pair_files, template_files
-from labelwise.planning.looks import CLASSIFIERS, Looks
+from labelwise.planning.looks import Looks
 from labelwise.planning.points import ARGMAX, CLASSIFY, OPTIONS
 from labelwise.records import CERTAIN, LISTED
 

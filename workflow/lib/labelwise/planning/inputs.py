@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from labelwise import plugins, shards
-from labelwise.planning import variations
-from labelwise.planning.looks import CLASSIFIERS, Looks
+from labelwise import plugins, shards, variations
+from labelwise.classifiers import CLASSIFIERS
+from labelwise.planning.looks import Looks
 from labelwise.planning.points import CLASSIFY, OPTIONS, Point, Run, batch
 
 DISPLAY = {

@@ -12,13 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from labelwise.classifiers import LOOKING
 from labelwise.errors import LabelwiseError
-
-CLASSIFIERS = ("timm", "open_clip", "features", "conse", "knn", "file")
-"""Engines of models that score classes or have features; all others write text."""
-
-LOOKING = ("timm", "open_clip", "features")
-"""Engines that look at images by themselves."""
 
 DECIDE: tuple[str, ...] = ("engine", "weights", "hf", "revision", "folder", "model", "pretrained")
 DECIDE = (*DECIDE, "size", "pool", "outputs", "dtype")
