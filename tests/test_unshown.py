@@ -220,6 +220,33 @@ def test_what_is_asked_again_is_asked_together_and_its_cost_counts(place, tmp_pa
     assert spent == [0, 2.0] and facts["cost_usd"] == 2.0
 
 
+def test_an_engine_ends_where_its_journal_cannot_be_written(place, tmp_path, monkeypatch):
+    ended = []
+
+    class Threaded:
+        journalled = True
+
+        def __init__(self, spec, run):
+            pass
+
+        def answer(self, questions):
+            try:
+                for one in questions:
+                    yield Answer(one.id, "tench", "stop", {})
+            finally:
+                ended.append(True)
+
+    def full(*_):
+        raise LabelwiseError("cannot write: No space left on device")
+
+    monkeypatch.setattr(infer.plugins, "load", lambda name: Threaded)
+    monkeypatch.setattr(Journal, "add", full)
+    with pytest.raises(LabelwiseError, match="No space left") as failed:
+        ask(place, tmp_path, only="ac")
+    assert ended, "its threads would wait for the interpreter's end, and it for them"
+    assert failed.tb is not None  # as long as the error is held, so are the frames
+
+
 def test_servers_refuse_images_too(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     study = Study(tmp_path, n=5)
