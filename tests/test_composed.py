@@ -59,6 +59,7 @@ def answers(spec, requests, header=HEADER):
     from labelwise.infer import load
 
     model = load(spec, Run(header, []))
+    assert "tensor batch" in model.note(), "the line of progress comes before the first answer"
     return model, {answer.id: answer for answer in model.answer(questions(requests, header))}
 
 

@@ -9,21 +9,22 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from labelwise import journal
 from labelwise.journal import Journal, key
 
 ANSWERS = {f"k{i}": {"text": f"réponse {i}\n", "finish": "stop"} for i in range(5)}
 
 
 def written(path):
-    with Journal(path) as journal:
+    with Journal(path) as one:
         for name, entry in ANSWERS.items():
-            journal.add(name, dict(entry))
+            one.add(name, dict(entry))
     return path
 
 
 def known(path):
-    with Journal(path) as journal:
-        return dict(journal)
+    with Journal(path) as one:
+        return dict(one)
 
 
 def test_answers_come_back(tmp_path):
@@ -96,6 +97,17 @@ def test_machines_and_names_are_not_part_of_the_key(part):
 def test_all_that_a_model_sees_is_part_of_the_key(change):
     assert key(MODEL, PROMPT | change) != key(MODEL, PROMPT)
     assert key(MODEL | {"revision": "1" * 40}, PROMPT) != key(MODEL, PROMPT)
+
+
+@pytest.mark.parametrize("name", ["dtype", "prefix", "max_pixels", "max_tiles", "weights_sha256"])
+def test_how_a_model_runs_is_part_of_the_key(name):
+    assert key(MODEL | {name: "other"}, PROMPT) != key(MODEL, PROMPT)
+
+
+def test_the_epoch_is_part_of_the_key(monkeypatch):
+    before = key(MODEL, PROMPT)
+    monkeypatch.setattr(journal, "EPOCH", journal.EPOCH + 1)
+    assert key(MODEL, PROMPT) != before
 
 
 @given(st.lists(st.text(), min_size=2, max_size=4, unique=True))

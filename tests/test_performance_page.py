@@ -30,6 +30,23 @@ def test_figures_are_those_of_the_results(said, percent, file, key):
     assert float(said.replace(",", "").replace("−", "-")) == value
 
 
+def test_what_was_measured_is_what_was_aimed_at():
+    found = {
+        file.stem: json.loads(file.read_text())["results"]
+        for file in (PAGE.parent / "benchmarks").glob("*.json")
+    }
+    composed, qwen = found["closed-world"]
+    assert composed["ratio_cpu"] >= 20 and qwen["ratio_cpu"] >= 8
+    for one in (composed, qwen):
+        assert one["identical"] == one["images_plain"] > 0
+        assert one["prefix_reuse"] >= 0.94 and one["encodes_per_image"] == 1
+        assert one["bytes_per_answer"] <= 1024
+    for one in found["likelihood"]:
+        assert all(way["fewer_tokens"] >= 50 for way in one["ways"].values())
+    assert all(one["ms_per_image"] < 2 for one in found["scale"]["overhead"])
+    assert found["scale"]["plan"]["cpu_s"] < 15
+
+
 def test_results_name_their_machine():
     for file in (PAGE.parent / "benchmarks").glob("*.json"):
         assert {"processor", "cores", "load"} <= set(json.loads(file.read_text())["machine"]), file

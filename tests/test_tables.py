@@ -361,7 +361,7 @@ def test_html_has_a_caption_and_scoped_headings(name):
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles_within_the_page(tmp_path, changed):
     for name in NAMES:
-        files.write(build(name), tmp_path / name)
+        files.write(answers.beside(build(name)), tmp_path / name)
     files.write(build("encoders", CLASSIFIERS), tmp_path / "none")
     hostile = changed(lambda r: r | {"rules": HOSTILE, "protocol": HOSTILE})
     files.write(build("protocols", hostile), tmp_path / "hostile")

@@ -35,6 +35,16 @@ def test_gpus_memory_and_display_ask_nothing_again(study):
     assert study.planned() == {"tell_provenance": 1}  # the page that shows the configuration
 
 
+def test_a_job_asks_for_what_its_model_needs(study):
+    needs = "engine: chance, gpus: 2, memory: 40GB, seed: 1"
+    study.edit("config/config.yaml", "engine: chance, seed: 1", needs)
+    target = "results/responses/small/guess/closed/b1.jsonl"
+    code, said = study.snakemake("-n", "--forcerun", "infer", "--", target)
+    (told,) = re.findall(r"^rule infer:.*?resources: ([^\n]*)", said, re.M | re.S)
+    assert code == 0 and "gpu=2" in told and re.search(r"mem=40 ?GB|mem_mb=40000", told), told
+    assert re.search(r"runtime=\d+", told), told
+
+
 def test_a_server_is_not_sharded(study):
     study.edit(
         "config/config.yaml", "engine: chance, seed: 1", "engine: openai, model: m, shards: 2"

@@ -20,7 +20,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -256,7 +256,7 @@ def _ask(
                     groups.setdefault(head, {})[less.id] = one, why, less
             for group in groups.values():
                 asked_again = {number: less for number, (*_, less) in group.items()}
-                with closing(_told(engine, list(asked_again.values()))) as answers:
+                with _ending(engine.answer(list(asked_again.values()))) as answers:
                     for found in answers:
                         _check(found, asked_again, engine)
                         less = asked_again.pop(found.id)
@@ -271,10 +271,10 @@ def _ask(
                             later.append((one, why | more))
             refused = later
 
-    def ended(answers: Generator[Told, None, None]) -> Generator[Question, None, None]:
+    def ended(answers: Iterator[Told]) -> Generator[Question, None, None]:
         """Questions that wait no longer."""
         refused = []
-        with closing(answers):
+        with _ending(answers):
             for found in answers:
                 _check(found, waiting, engine)
                 one = waiting.pop(found.id)
@@ -287,20 +287,21 @@ def _ask(
 
     what = f"{run.header['protocol']}, {len(shown)} requests, images"
     note = getattr(engine, "note", None)
-    with closing(ended(_told(engine, questions()))) as done:
+    answers = engine.answer(questions())  # what prompts share is computed before the clock starts
+    with closing(ended(answers)) as done:
         for _ in progress(done, sum(shown), what, note, lambda one: len(one.files)):
             pass
     return len(shown), unshown
 
 
-def _told(engine: Engine, questions: Iterable[Question]) -> Generator[Told, None, None]:
-    """What an engine tells; closed, the engine's own generator ends at once.
+@contextmanager
+def _ending(answers: Iterator[Told]) -> Iterator[Iterator[Told]]:
+    """What an engine tells; when no more is wanted the engine's own generator ends at once.
 
     Else it would end with the interpreter, where its threads can no longer be waited for.
     """
-    answers = engine.answer(questions)
     try:
-        yield from answers
+        yield answers
     finally:
         if isinstance(answers, Generator):
             answers.close()

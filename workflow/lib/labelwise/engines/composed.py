@@ -77,6 +77,7 @@ class Model:
         self.look = lru_cache(CACHED_IMAGES)(self._look)
         self.words = lru_cache(CACHED_TEXTS)(self._ids)
         self.images_encoded = self.prefilled = self.reused = 0
+        self.loop: Any = None  # once the prefix is computed
 
     def _name_tokens(self, name: str) -> torch.Tensor:
         """Input embeddings of a class name, stretched to the number of visual tokens."""
@@ -220,7 +221,8 @@ class Model:
 
     def note(self) -> str:
         """The state of the run, for the line of progress."""
-        return f"{self.hit_ratio:.1%} of prompts shared, tensor batch {self.loop.tensor_batch}"
+        batch = self.loop.tensor_batch if self.loop else self.tensor_batch
+        return f"{self.hit_ratio:.1%} of prompts shared, tensor batch {batch}"
 
     @property
     def hit_ratio(self) -> float:
