@@ -2,7 +2,8 @@
 
 A module ``labelwise.classifiers.ENGINE`` has a class ``Model`` that is made from an entry:
 
-- ``device``: ``cpu`` or ``cuda``, where its weights are, in float32.
+- ``model``: the torch module that looks; ``device``: ``cpu`` or ``cuda``, where its weights are, in
+  float32.
 - ``transform``: an RGB image to the tensor [3, h, w] that the model takes; its ``repr`` goes into
   the record and into the keys of stored features.
 - ``score(batch)``: logits [n, classes] (no columns where the model has no classes) and features
