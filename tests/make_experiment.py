@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from labelwise.draw import rng
+from labelwise.evaluation.selection import COUNTS, MEASURES, TEXTS
+from labelwise.evaluation.statistics import newcombe, student, wilson
 from labelwise.records import CATEGORIES, OUTCOMES, write_csv
-from labelwise.selection import COUNTS, MEASURES, TEXTS
-from labelwise.statistics import newcombe, student, wilson
 
 DATA = Path(__file__).parent / "data"
 COLUMNS = ("engine", *TEXTS, *COUNTS, "category", *MEASURES)

@@ -1,7 +1,7 @@
 """Experiments that hold just what the paper prints: a table made of them must equal its own."""
 
+from labelwise.evaluation.selection import AXES, MEASURES, Run
 from labelwise.records import OUTCOMES, read_csv
-from labelwise.selection import AXES, MEASURES, Run
 from labelwise.tables.published import REPORTED
 
 NAMES = {

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from labelwise import gather, records, score
-from labelwise.selection import Run, load
+from labelwise.evaluation.selection import Run, load
 
 LABELS = {"single": {"format": "csv"}, "multi": {"format": "csv"}}
 PLAN = {"labels": LABELS, "original": {"few": "single"}}

@@ -6,7 +6,7 @@ from annotation_cases import LOOK, ROOT
 from labelwise.annotation.plan import Annotations
 from labelwise.config import check
 from labelwise.errors import LabelwiseError
-from labelwise.grid import Grid
+from labelwise.planning.grid import Grid
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 

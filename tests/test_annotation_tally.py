@@ -6,9 +6,9 @@ from labelwise.agreement import agreement
 from labelwise.annotation.cases import Case, Cases
 from labelwise.annotation.decisions import Decision, settle
 from labelwise.annotation.tally import alpha, matches, right, tally, verdict
+from labelwise.data.rules import Rules
 from labelwise.errors import LabelwiseError
-from labelwise.rules import Rules
-from labelwise.statistics import wilson
+from labelwise.evaluation.statistics import wilson
 
 PAIRS = frozenset({(620, 681), (836, 837)})
 

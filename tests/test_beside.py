@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from labelwise.selection import load
+from labelwise.evaluation.selection import load
 from labelwise.tables import beside as beside_module
 from labelwise.tables import files
 from labelwise.tables.beside import COLUMNS, beside

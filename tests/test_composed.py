@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from labelwise import prompts
+from labelwise.asking import prompts
 from labelwise.engines.base import Question, Run
 from labelwise.errors import LabelwiseError
 from labelwise.sources import LIB

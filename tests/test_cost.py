@@ -6,8 +6,9 @@ import sys
 
 import pytest
 import yaml
-from labelwise import classnames, cost, prompts, records
-from labelwise.prompts import Prompt
+from labelwise import classnames, cost, records
+from labelwise.asking import prompts
+from labelwise.asking.prompts import Prompt
 from labelwise.servers import money
 from study import ROOT, copy
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from labelwise import calibration, tokens
-from labelwise.calibrated import read
+from labelwise.evaluation.calibrated import read
+from labelwise.evaluation.selection import load
 from labelwise.records import write_csv, write_json
-from labelwise.selection import load
 from labelwise.tables import calibration as table_of_calibration
 from labelwise.tables import decoding, files
 from make_experiment import DATA

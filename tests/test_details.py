@@ -6,8 +6,8 @@ import json
 import pytest
 from labelwise import collate, gather, oop, positions, recall
 from labelwise.errors import LabelwiseError
+from labelwise.evaluation.selection import AXES, load
 from labelwise.records import read_csv, write_csv, write_json
-from labelwise.selection import AXES, load
 from labelwise.tables import files
 from labelwise.tables import position as position_table
 from labelwise.tables import recall as recall_table

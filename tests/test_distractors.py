@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from labelwise import distractors
-from labelwise.distractors import Scheme
+from labelwise.asking import distractors
+from labelwise.asking.distractors import Scheme
 from labelwise.errors import LabelwiseError
 
 NAMES = [f"name {i}" for i in range(40)]

@@ -7,8 +7,9 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from labelwise import classify, embed_classes, encoders, images, predict, records
+from labelwise import classify, embed_classes, images, predict, records
 from labelwise.errors import LabelwiseError
+from labelwise.reading import encoders
 from PIL import Image
 from test_encoders import siglip2
 

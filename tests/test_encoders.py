@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from labelwise import encoders
 from labelwise.errors import LabelwiseError
-from labelwise.vectors import Cache
+from labelwise.reading import encoders
+from labelwise.reading.vectors import Cache
 from support import ready
 
 NAMES = ["tench", "bald eagle", "folding chair", "bull mastiff", "espresso", "snow leopard"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from fake_openai import KEY, Fake, completion, error, shown
-from labelwise import prompts
+from labelwise.asking import prompts
 from labelwise.engines.base import Question
 from labelwise.errors import LabelwiseError
 from labelwise.requests import make

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from labelwise import images, progress, prompts, tiny
+from labelwise import images, progress
+from labelwise.asking import prompts
+from labelwise.bench import tiny
 from labelwise.engines import sight, vision
 from labelwise.engines import transformers as engine
 from labelwise.engines.base import Question, Run

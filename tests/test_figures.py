@@ -16,9 +16,10 @@ import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
 from labelwise import calibration, sources
-from labelwise import judged as answers
 from labelwise.analyses.noise import MARK
 from labelwise.errors import LabelwiseError
+from labelwise.evaluation import judged as answers
+from labelwise.evaluation.selection import corrected, load
 from labelwise.figures import (
     agreement,
     confusions,
@@ -32,7 +33,6 @@ from labelwise.pages import thumbnails
 from labelwise.planning import chapters
 from labelwise.planning.shown import JUDGED
 from labelwise.records import read_csv, write_csv
-from labelwise.selection import corrected, load
 from make_experiment import DATA
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text

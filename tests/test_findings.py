@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from labelwise import findings
 from labelwise.annotation.counts import Count
 from labelwise.claims.base import CLAIMS, Effect, Finding, Lacking, Term, effect
-from labelwise.statistics import wilson
-from labelwise.verdicts import Judge
+from labelwise.evaluation.statistics import wilson
+from labelwise.evaluation.verdicts import Judge
 from small_study import PLAN, SmallStudy
 
 N = 60

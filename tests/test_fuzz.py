@@ -23,34 +23,28 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from labelwise import (
     arrays,
-    candidates,
-    class_ids,
     classnames,
     config,
-    distractors,
-    foreign,
     images,
-    journal,
-    label_formats,
     labels,
     mapping,
-    own,
     parsing,
-    prompts,
     records,
-    rules,
     score,
-    selection,
-    shards,
     weights,
 )
 from labelwise.annotation import cases as case_files
 from labelwise.annotation import counts, interchange
+from labelwise.asking import candidates, distractors, journal, prompts
 from labelwise.classnames import Names
+from labelwise.data import class_ids, label_formats, rules, shards
 from labelwise.errors import LabelwiseError
-from labelwise.grid import Grid
+from labelwise.evaluation import selection
 from labelwise.pages import thumbnails
+from labelwise.planning.grid import Grid
+from labelwise.reading import foreign
 from labelwise.servers import chat
+from labelwise.studies import own
 from PIL import Image
 from study import ROOT
 

@@ -3,11 +3,12 @@
 import json
 
 import pytest
-from labelwise import gather, selection
+from labelwise import gather
 from labelwise.bench import __main__ as bench
+from labelwise.data.rules import Rules
+from labelwise.evaluation import selection
 from labelwise.labels import Label
 from labelwise.records import CATEGORIES, OUTCOMES, read_csv, write_json
-from labelwise.rules import Rules
 from labelwise.scoring import Answer, Key
 
 

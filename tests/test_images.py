@@ -154,7 +154,7 @@ def test_worker_processes_change_nothing(tmp_path, monkeypatch):
             "two files bear the id 'a': set/a.png and",
         ),
         (["set/a.png", "set/a.jpg"], {"folder": "set"}, "rename one"),
-        (["set/a.png"], {"folder": "set", "classes": [1]}, "left after classes with the wnids"),
+        (["set/a.png"], {"folder": "set", "class_ids": [1]}, "left after class_ids with the wnids"),
     ],
 )
 def test_bad_sets_are_one_line(tmp_path, monkeypatch, capsys, files, spec, said):
@@ -231,11 +231,11 @@ def test_a_class_list_may_be_a_file(tmp_path):
     file.write_text("# kept\n1\n\n3  # three\n")
     found = {"a": "a.jpg", "b": "b.jpg", "c": "c.jpg"}
     labels = {"a": [1], "b": [2], "c": [3, 2]}
-    assert images.choose(found, {"classes": str(file)}, labels) == ["a", "c"]
-    assert images.choose(found, {"classes": [1, 3]}, labels) == ["a", "c"]
+    assert images.choose(found, {"class_ids": str(file)}, labels) == ["a", "c"]
+    assert images.choose(found, {"class_ids": [1, 3]}, labels) == ["a", "c"]
     file.write_text("1\nx2\n")
     with pytest.raises(LabelwiseError, match=r"line 2: 'x2' is no class id"):
-        images.choose(found, {"classes": str(file)}, labels)
+        images.choose(found, {"class_ids": str(file)}, labels)
 
 
 def test_wnid_folders_choose_a_part_of_each_class_before_anything_is_decoded(tmp_path):
@@ -247,7 +247,7 @@ def test_wnid_folders_choose_a_part_of_each_class_before_anything_is_decoded(tmp
     spec = {"source": "folder", "folder": str(tmp_path), "per_class": 2, "unreadable": "count"}
     rows = images.table("train", spec, None)
     assert [row["image"][:9] for row in rows] == ["n01440764"] * 2 + ["n01443537"] * 2
-    only = images.table("train", spec | {"classes": [1]}, None)
+    only = images.table("train", spec | {"class_ids": [1]}, None)
     assert [row["image"] for row in only] == [row["image"] for row in rows][2:]
     with pytest.raises(LabelwiseError, match="with the wnids of its folders"):
-        images.table("train", spec | {"classes": [7]}, None)
+        images.table("train", spec | {"class_ids": [7]}, None)

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from fake_openai import KEY, Fake
 from labelwise import records
+from labelwise.asking.journal import WINDOW, Journal
 from labelwise.errors import LabelwiseError
 from labelwise.images import describe
-from labelwise.journal import WINDOW, Journal
 from labelwise.sources import LIB
 from PIL import Image
 

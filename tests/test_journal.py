@@ -9,8 +9,8 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labelwise import journal
-from labelwise.journal import Journal, key
+from labelwise.asking import journal
+from labelwise.asking.journal import Journal, key
 
 ANSWERS = {f"k{i}": {"text": f"réponse {i}\n", "finish": "stop"} for i in range(5)}
 

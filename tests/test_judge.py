@@ -1,8 +1,9 @@
 """Single answers held against the corrected labels, on a hand-made study of five images."""
 
 import pytest
-from labelwise import judge, judged, records
-from labelwise.selection import TEXTS, Run
+from labelwise import judge, records
+from labelwise.evaluation import judged
+from labelwise.evaluation.selection import TEXTS, Run
 
 NAMES = ("tench", "goldfish", "shark", "owl")
 ORIGINAL = {"a": "0", "b": "0", "c": "1", "d": "2", "e": "3"}

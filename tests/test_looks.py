@@ -6,7 +6,7 @@ import pytest
 import yaml
 from labelwise.config import check
 from labelwise.errors import LabelwiseError
-from labelwise.grid import Grid
+from labelwise.planning.grid import Grid
 from study import ROOT
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
@@ -14,9 +14,9 @@ LOCKED = yaml.safe_load((ROOT / "config/weights.lock.yaml").read_text())
 
 ADDED = """
 models:
-  siglip2: {kind: dual-encoder, engine: open_clip, mapper: siglip2, class_names: curated, gpus: 2}
+  siglip2: {kind: dual-encoder, engine: open_clip, mapper: siglip2, classes: curated, gpus: 2}
   siglip2-templated:
-    {kind: dual-encoder, engine: open_clip, mapper: siglip2-80, class_names: openai}
+    {kind: dual-encoder, engine: open_clip, mapper: siglip2-80, classes: openai}
   dino: {kind: knn, engine: features, folder: models/dino, gpus: 1}
   dino-11: {kind: knn, engine: knn, classifier: dino, reference: demo-small, k: 11}
   dino-51: {kind: knn, engine: knn, classifier: dino, reference: demo-small, k: 51, votes: weighted}
@@ -70,7 +70,7 @@ def test_names_templates_k_and_votes_share_one_look(config):
 def test_a_changed_template_changes_no_look(config):
     before = grid(config).looks.spec("tower")
     config["mappers"]["siglip2"]["templates"] = "clip-7"
-    config["models"]["siglip2"]["class_names"] = "openai"
+    config["models"]["siglip2"]["classes"] = "openai"
     config["models"]["dino-11"]["k"] = 3
     assert grid(config).looks.spec("tower") == before
     for entry in ("siglip2", "siglip2-templated"):

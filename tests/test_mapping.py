@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from labelwise import embed_classes, encoders, mapping, records, requests
+from labelwise import embed_classes, mapping, records, requests
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError
+from labelwise.reading import encoders
 
 PROMPTS = Path(__file__).parents[1] / "config" / "prompts"
 LISTED = ["tench", "hen", "Missile", "great white shark", "missile"]

@@ -6,7 +6,8 @@ import sys
 import time
 
 import pytest
-from labelwise import packaged, provenance
+from labelwise import provenance
+from labelwise.data import packaged
 from labelwise.errors import LabelwiseError
 from labelwise.progress import progress
 

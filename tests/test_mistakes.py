@@ -14,7 +14,7 @@ import pytest
 import yaml
 from labelwise import config as configuration
 from labelwise.errors import cli
-from labelwise.grid import Grid
+from labelwise.planning.grid import Grid
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]

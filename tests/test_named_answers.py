@@ -3,12 +3,14 @@
 import json
 
 import pytest
-from labelwise import infer, likelihood, prompts, requests, tiny
+from labelwise import infer, likelihood, requests
+from labelwise.asking import prompts
+from labelwise.asking.journal import Journal
 from labelwise.bench import likelihood as bench
+from labelwise.bench import tiny
 from labelwise.classnames import Names
 from labelwise.engines.base import Run
 from labelwise.errors import LabelwiseError
-from labelwise.journal import Journal
 from labelwise.mapping import predict
 from labelwise.planning.checks import cannot
 from labelwise.sources import LIB

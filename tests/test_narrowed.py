@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labelwise import class_ids, narrow, parsing, prompts, requests, variations
+from labelwise import narrow, parsing, requests
+from labelwise.asking import prompts, variations
 from labelwise.classnames import Names
+from labelwise.data import class_ids
 from labelwise.engines.base import Question, Run
 from labelwise.engines.oracle import Model as Oracle
 from labelwise.errors import LabelwiseError
-from labelwise.selection import load
+from labelwise.evaluation.selection import load
 from labelwise.tables import mapped_answers, out_of_list
 from make_experiment import DATA
 

@@ -1,8 +1,8 @@
 import pytest
 from labelwise import oop, records
+from labelwise.data.rules import Rules
 from labelwise.errors import LabelwiseError
 from labelwise.labels import Label
-from labelwise.rules import Rules
 from labelwise.score import read_predictions
 from labelwise.scoring import Key
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from labelwise import classnames, examples, images, labels, own, records
+from labelwise import classnames, images, labels, records
 from labelwise.__main__ import main
 from labelwise.config import check
 from labelwise.engines.decode import fits
 from labelwise.errors import LabelwiseError
-from labelwise.grid import Grid
+from labelwise.planning.grid import Grid
+from labelwise.studies import examples, own
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]

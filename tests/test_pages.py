@@ -6,10 +6,10 @@ import re
 import pytest
 from labelwise import provenance
 from labelwise.errors import LabelwiseError
+from labelwise.evaluation.selection import load
 from labelwise.pages import page
 from labelwise.pages import provenance as provenance_page
 from labelwise.pages import runs as runs_page
-from labelwise.selection import load
 from make_experiment import DATA
 
 MAIN = DATA / "experiment_main.csv"

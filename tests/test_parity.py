@@ -2,7 +2,7 @@
 
 import pytest
 from labelwise import parity, records
-from labelwise.statistics import wilson
+from labelwise.evaluation.statistics import wilson
 
 HEADER = {
     **{"kind": "closed", "answer": "name", "format": "plain", "classes": "c", "system": ""},

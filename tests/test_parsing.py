@@ -6,8 +6,8 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from labelwise import wording
 from labelwise.classnames import Names
+from labelwise.reading import wording
 from parsed import LISTED, NAMES, OTHER, TIGHTS, TWO, ask, outcome, outcomes
 
 

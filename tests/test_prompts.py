@@ -2,7 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from labelwise import classnames, prompts, requests
+from labelwise import classnames, requests
+from labelwise.asking import prompts
 from labelwise.errors import LabelwiseError
 
 ROOT = Path(__file__).parents[1]

@@ -4,8 +4,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from labelwise.evaluation.statistics import ranks
 from labelwise.records import read_csv
-from labelwise.statistics import ranks
 
 REPORTED = Path(__file__).resolve().parents[1] / "workflow" / "reported"
 TABLES = (2, 4, 5, 6, 7, *range(9, 20))

@@ -1,5 +1,6 @@
 """One file is the truth about versions, which others repeat; links in the pages lead somewhere."""
 
+import ast
 import csv
 import json
 import re
@@ -64,6 +65,37 @@ def test_every_rule_names_an_environment():
         for rule in re.split(r"\n(?=rule )", path.read_text())[1:]:
             named = re.search(r'"\.\./\.\./envs/(\w+)\.yaml"', rule)
             assert named and (ROOT / "envs" / f"{named.group(1)}.yaml").is_file(), rule[:40]
+
+
+def test_contributing_says_where_every_part_of_the_package_is():
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## To add")[0]
+    package = ROOT / "workflow/lib/labelwise"
+    named = set(re.findall(r"`([\w.]+/?)`", table))
+    for path in package.iterdir():
+        if path.is_dir() and not path.name.startswith("__"):
+            assert f"{path.name}/" in named, path
+        elif path.suffix == ".py" and not path.name.startswith("__"):
+            assert {path.stem, path.name} & named, path
+
+
+def public_functions():
+    for path in sorted((ROOT / "workflow/lib/labelwise").rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        for owner in (tree, *(n for n in tree.body if isinstance(n, ast.ClassDef))):
+            for node in owner.body:
+                if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                    yield f"{path.name}:{node.lineno} {node.name}", node
+
+
+def test_docstrings_give_the_shapes_of_arrays_and_say_what_is_raised():
+    for where, node in public_functions():
+        said = ast.get_docstring(node) or ""
+        types = ast.unparse(node.args) + ast.unparse(node.returns or ast.Constant(""))
+        if "ndarray" in types or "Tensor" in types:
+            assert "[" in said or "shape" in said, f"{where}: no shape"
+        if "raise LabelwiseError" in ast.unparse(node) and node.name not in ("main", "run"):
+            told = ("Raise", "Error", "error", "Refuse", "refuse")
+            assert any(word in said for word in told), f"{where}: not said what it raises"
 
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]

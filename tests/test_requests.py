@@ -3,7 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from labelwise import embed_classes, prompt_view, prompts, records, requests
+from labelwise import embed_classes, records, requests
+from labelwise.asking import prompt_view, prompts
 from labelwise.errors import LabelwiseError
 
 PROMPTS = Path(__file__).parents[1] / "config" / "prompts"

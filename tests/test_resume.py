@@ -10,7 +10,8 @@ import sys
 import time
 
 import pytest
-from labelwise import records, tiny
+from labelwise import records
+from labelwise.bench import tiny
 from labelwise.images import describe
 from labelwise.sources import LIB
 from PIL import Image

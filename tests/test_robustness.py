@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from labelwise import labels
 from labelwise.analyses import noise, numerics, ranks, sensitivity
+from labelwise.data.rules import Rules
 from labelwise.errors import LabelwiseError
 from labelwise.labels import Label
-from labelwise.rules import Rules
 from labelwise.scoring import Key
 from statsmodels.stats.anova import AnovaRM
 

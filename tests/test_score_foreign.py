@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from labelwise import foreign, labels, score, score_foreign
+from labelwise import labels, score
+from labelwise.data.rules import Rules
 from labelwise.errors import LabelwiseError
+from labelwise.evaluation import score_foreign
 from labelwise.labels import Label
+from labelwise.reading import foreign
 from labelwise.records import CATEGORIES, LABELS, PREDICTIONS, write_csv
-from labelwise.rules import Rules
 from labelwise.scoring import Answer, Key
 from support import published
 
@@ -389,7 +391,7 @@ def test_output_that_nobody_reads_ends_quietly(tmp_path, more):
         cwd=tmp_path,
         stdout=pipe,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(foreign.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(foreign.__file__).parents[2])},
     )
     os.close(pipe)
     assert done.returncode in (141, 0) and done.stderr == b""  # argparse keeps its own to itself

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelwise import score
+from labelwise.data.rules import OPTIONS, Rules
 from labelwise.errors import LabelwiseError
 from labelwise.labels import Label
 from labelwise.records import LABELS, PREDICTIONS, write_csv
-from labelwise.rules import OPTIONS, Rules
 from labelwise.scoring import Answer, Key, distinct
 from reference_scoring import score as plain_score
 

@@ -11,9 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from labelwise import arrays, classify, encoders, images, infer, prompts, shards, tiny, weights
+from labelwise import arrays, classify, images, infer, weights
+from labelwise.asking import prompts
+from labelwise.bench import tiny
+from labelwise.data import shards
 from labelwise.engines.base import Run
 from labelwise.errors import LabelwiseError
+from labelwise.reading import encoders
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,11 +5,12 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labelwise import prompts, records
+from labelwise import records
+from labelwise.asking import prompts
+from labelwise.asking.journal import Journal, files
 from labelwise.errors import LabelwiseError
 from labelwise.infer import main as infer
 from labelwise.infer import shard_of
-from labelwise.journal import Journal, files
 from labelwise.merge_shards import main as merge
 
 NAMES = ["tench", "goldfish", "great white shark"]

@@ -9,7 +9,8 @@ import httpx2
 import numpy as np
 import pyarrow
 import pytest
-from labelwise import classify, hub, images, labels, shards
+from labelwise import classify, images, labels
+from labelwise.data import hub, shards
 from labelwise.errors import LabelwiseError
 from labelwise.servers.chat import data_url
 from labelwise.servers.money import size

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from labelwise import images, prompts, records, tiny
-from labelwise.bench import reading
+from labelwise import images, records
+from labelwise.asking import prompts
+from labelwise.bench import reading, tiny
 from labelwise.engines import sight
 from labelwise.engines import transformers as engine
 from labelwise.engines.base import Question, Run
@@ -55,7 +56,7 @@ def test_a_script_is_run_once(models, photos, tmp_path):
     spec = {"folder": str(models["qwen3-vl"]), "dtype": "float32"}
     file = tmp_path / "script.py"
     file.write_text(f"""print("run")
-from labelwise import prompts
+from labelwise.asking import prompts
 from labelwise.engines import transformers
 from labelwise.engines.base import Question, Run
 header = {HEADER!r}

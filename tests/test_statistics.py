@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from labelwise import compare, statistics
+from labelwise import compare
+from labelwise.data.rules import Rules
 from labelwise.errors import LabelwiseError
+from labelwise.evaluation import statistics
 from labelwise.labels import Label
-from labelwise.rules import Rules
 from labelwise.scoring import Answer, Key
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint

@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import analysis_rows
 import pytest
 from labelwise.errors import LabelwiseError
+from labelwise.evaluation.selection import AXES, COUNTED, load, representative, usual_batching
 from labelwise.records import OUTCOMES, write_csv
-from labelwise.selection import AXES, COUNTED, load, representative, usual_batching
 from labelwise.tables import answers, files, style
 from labelwise.tables.html import to_html
 from labelwise.tables.latex import to_latex

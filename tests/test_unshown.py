@@ -5,18 +5,20 @@ import json
 import numpy as np
 import pytest
 from fake_openai import KEY, Fake, error
-from labelwise import images, infer, merge_shards, prompts, records, tiny
+from labelwise import images, infer, merge_shards, records
+from labelwise.asking import prompts
+from labelwise.asking.journal import Journal
+from labelwise.bench import tiny
 from labelwise.classnames import Names
 from labelwise.engines import sight
 from labelwise.engines import transformers as engine
 from labelwise.engines.base import Answer, Question, Refused, Run
 from labelwise.errors import LabelwiseError
-from labelwise.journal import Journal
 from labelwise.likelihood import rows as likely
 from labelwise.mapping import predict
 from labelwise.pages import provenance as provenance_page
+from labelwise.reading.response import answers
 from labelwise.requests import make
-from labelwise.response import answers
 from labelwise.servers import chat
 from PIL import Image
 from served_runs import Study

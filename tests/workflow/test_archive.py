@@ -7,8 +7,8 @@ import mlcroissant
 import pytest
 import study as studies
 import yaml
-from labelwise.grid import Grid
 from labelwise.planning import restricted
+from labelwise.planning.grid import Grid
 from study import ROOT
 
 

@@ -13,7 +13,7 @@ from test_encoders import siglip2
 
 ADDED = """
 models:
-  siglip2: {kind: dual-encoder, engine: open_clip, mapper: siglip2, class_names: curated}
+  siglip2: {kind: dual-encoder, engine: open_clip, mapper: siglip2, classes: curated}
   near: {kind: knn, engine: knn, classifier: siglip2, reference: photos, k: 3}
   left-out: {kind: knn, engine: knn, classifier: siglip2, k: 1}
 images:
@@ -76,7 +76,7 @@ def test_no_change_after_the_look_shows_an_image_to_a_model(study):
         study,
         ("mappers", "siglip2", "templates", "clip-7"),
         ("class_names", "openai", {"source": "open_clip"}),
-        ("models", "siglip2", "class_names", "openai"),
+        ("models", "siglip2", "classes", "openai"),
     )
     below = {"predict": 1, "confuse": 1, "score": 1, "gather": 1}
     assert names == {"list_classes": 1, "embed_classes": 1} | below

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from labelwise.config import check
 from labelwise.errors import LabelwiseError
-from labelwise.grid import Grid
+from labelwise.planning.grid import Grid
 from study import ROOT
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())

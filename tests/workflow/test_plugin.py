@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from labelwise import infer, plugins
+from labelwise import infer
+from labelwise.asking.journal import Journal
+from labelwise.engines import plugins
 from labelwise.engines.base import Answer, Run
 from labelwise.errors import LabelwiseError
-from labelwise.journal import Journal
 from study import ROOT, copy
 
 PAGE = (ROOT / "docs/engine.md").read_text()

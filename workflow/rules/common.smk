@@ -17,7 +17,7 @@ sys.path.insert(0, str(LIB))
 from labelwise.annotation.plan import Annotations
 from labelwise.config import check, check_keys
 from labelwise.errors import LabelwiseError
-from labelwise.grid import Grid
+from labelwise.planning.grid import Grid
 from labelwise.planning import analyses, chapters, restricted
 from labelwise.planning import shown as showing
 from labelwise.planning import typeset as typesetting

@@ -5,8 +5,9 @@ The stages of the workflow are commands of their own: ``python -m labelwise.STAG
 
 import argparse
 
-from labelwise import __version__, examples, own
+from labelwise import __version__
 from labelwise.errors import cli
+from labelwise.studies import examples, own
 
 COMMANDS = {"init": own, "example": examples}
 

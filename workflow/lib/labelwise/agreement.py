@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from labelwise import labels
+from labelwise.data.label_formats import UNSURE
+from labelwise.data.rules import Pairs, read_pairs
 from labelwise.errors import LabelwiseError, cli
-from labelwise.label_formats import UNSURE
-from labelwise.rules import Pairs, read_pairs
 
 
 def merged(ids: Iterable[int], pairs: Pairs) -> frozenset[int]:

@@ -18,8 +18,8 @@ from labelwise.annotation import cases as case_files
 from labelwise.annotation import server
 from labelwise.annotation.store import opened
 from labelwise.annotation.work import Adjudicating, Annotating, Work
+from labelwise.data.rules import read_pairs
 from labelwise.errors import LabelwiseError, cli
-from labelwise.rules import read_pairs
 
 
 @cli

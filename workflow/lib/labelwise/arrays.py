@@ -10,7 +10,7 @@ from labelwise.errors import LabelwiseError, brief
 
 
 def write(path: str | Path, **arrays: np.ndarray) -> None:
-    """Write named arrays; equal arrays give equal bytes."""
+    """Write named arrays, of any shape and type but objects; equal arrays give equal bytes."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     with records.atomic(path, "wb") as file:
@@ -18,7 +18,7 @@ def write(path: str | Path, **arrays: np.ndarray) -> None:
 
 
 def read(path: str | Path, *names: str) -> dict[str, np.ndarray]:
-    """The named arrays of a file; all of them where none is named.
+    """The named arrays of a file, each in its own shape; all of them where none is named.
 
     Raises:
         LabelwiseError: no such file or array, a damaged file, or one that holds Python objects.

@@ -31,10 +31,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelwise import draw, judged, records
-from labelwise.calibrated import COLUMNS, HEAD
+from labelwise import draw, records
 from labelwise.errors import LabelwiseError, cli
-from labelwise.statistics import percentile, wilson
+from labelwise.evaluation import judged
+from labelwise.evaluation.calibrated import COLUMNS, HEAD
+from labelwise.evaluation.statistics import percentile, wilson
 
 if TYPE_CHECKING:
     import pandas
@@ -73,18 +74,18 @@ def selective(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def aurc(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Area under the risk-coverage curve."""
+    """Area under the risk-coverage curve of confidences [n] and hits bool [n], 0 to 1."""
     return float((1 - selective(confidence, right) / np.arange(1, len(right) + 1)).mean())
 
 
 def log_odds(confidence: np.ndarray) -> np.ndarray:
-    """Log-odds of probabilities, which are kept ``CLIP`` from 0 and 1."""
+    """Log-odds of probabilities [n], which are kept ``CLIP`` from 0 and 1."""
     p = np.clip(confidence, CLIP, 1 - CLIP)
     return np.log(p / (1 - p))
 
 
 def platt(confidence: np.ndarray, right: np.ndarray) -> tuple[float, float]:
-    """Slope and intercept of Platt's logistic function of the log-odds.
+    """Slope and intercept of Platt's logistic function of the log-odds of confidences [n].
 
     As he proposes, hits aim at (hits + 1) / (hits + 2) and the others at 1 / (others + 2), so that
     no number runs away where all answers are right.
@@ -107,7 +108,7 @@ def platt(confidence: np.ndarray, right: np.ndarray) -> tuple[float, float]:
 
 
 def scaled(confidence: np.ndarray, right: np.ndarray, images: Sequence[str]) -> np.ndarray:
-    """Confidences scaled by what fits the folds that an image is not in; folds drawn by image."""
+    """Confidences [n] scaled by what fits the folds that an image is not in, drawn by image."""
     n = len(right)
     order = sorted(range(n), key=lambda i: draw.key(0, "calibration fold", images[i]))
     fold = np.empty(n, dtype=np.int64)
@@ -168,7 +169,11 @@ def _row(
 
 
 def rows(judged: "pandas.DataFrame") -> Iterator[dict[str, Any]]:
-    """All rows, from those of ``labelwise.judge``; of several batchings and mappers the first."""
+    """All rows, from those of ``labelwise.judge``; of several batchings and mappers the first.
+
+    Raises:
+        LabelwiseError: a score that is no probability.
+    """
     asked = judged[
         ((judged.model_kind == "supervised") | (judged.kind == "likelihood"))
         & judged.score.notna()

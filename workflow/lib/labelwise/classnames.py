@@ -22,7 +22,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from labelwise import packaged, records
+from labelwise import records
+from labelwise.data import packaged
 from labelwise.errors import LabelwiseError, cli
 
 KINDS = ("clean", "gpt", "wordnet")

@@ -19,8 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from labelwise import classnames, foreign, records, score_foreign, statistics
+from labelwise import classnames, records
 from labelwise.errors import LabelwiseError, cli
+from labelwise.evaluation import score_foreign, statistics
+from labelwise.reading import foreign
 from labelwise.scoring import Key, Run
 
 

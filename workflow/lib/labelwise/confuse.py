@@ -73,7 +73,7 @@ def confusions(
 
 
 def of_scores(args: argparse.Namespace) -> Iterable[tuple[str, np.ndarray]]:
-    """Image and probabilities from a logits file; a name's are shared by the classes it stands for.
+    """Image and probabilities [classes] of a logits file; classes of one name share its part.
 
     Its features are a dual encoder's where class names are given.
     """
@@ -93,7 +93,7 @@ def of_scores(args: argparse.Namespace) -> Iterable[tuple[str, np.ndarray]]:
 
 
 def of_predictions(path: Path) -> Iterable[tuple[str, np.ndarray]]:
-    """Image and shares from a predictions file; of several classes each has an equal share."""
+    """Image and shares [classes] of a predictions file; several classes share equally."""
     table = records.read_csv(path, ("image", "class"))
     found = [(row["image"], records.ids(row["class"])) for row in table]
     classes = max((c for _, ids in found for c in ids), default=0) + 1

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from labelwise import config, infer, journal, prompts, records, weights
+from labelwise import config, infer, records, weights
+from labelwise.asking import journal, prompts
 from labelwise.errors import LabelwiseError, cli
-from labelwise.grid import Grid
+from labelwise.planning.grid import Grid
 from labelwise.planning.inputs import DISPLAY
 from labelwise.planning.points import Run
 from labelwise.servers import entries as servers
@@ -86,7 +87,11 @@ def estimate(run: Run, spec: Mapping[str, Any]) -> Estimate:
 
 
 def write_requests(planned: Mapping[str, Any], runs: Sequence[Run]) -> None:
-    """Write the requests files that are missing, by the workflow; what it says if it fails."""
+    """Write the requests files that are missing, by the workflow.
+
+    Raises:
+        LabelwiseError: it fails; with the last line that it said.
+    """
     missing = sorted({run.requests for run in runs if not Path(run.requests).exists()})
     if not missing:
         return
@@ -110,8 +115,8 @@ def table(estimates: Sequence[Estimate]) -> str:
     for e in estimates:
         limit = "missing" if e.limit is None else f"{e.limit:.2f}"
         asked = (e.requests, e.left, e.images, e.prompt, e.completion)
-        money = (f"{e.usd:.4f}", f"{e.uncached:.4f}", f"{e.spent:.4f}")
-        rows.append([e.run.path, *map(str, asked), *money, limit])
+        usd = (f"{e.usd:.4f}", f"{e.uncached:.4f}", f"{e.spent:.4f}")
+        rows.append([e.run.path, *map(str, asked), *usd, limit])
     counts = ("requests", "left", "images", "prompt", "completion")
     total = [f"{sum(getattr(e, name) for e in estimates)}" for name in counts]
     sums = ("usd", "uncached", "spent")

@@ -88,7 +88,7 @@ def embedder(
     if templated not in TEMPLATED:
         raise LabelwiseError(f"mappers: templated {templated!r} is none of {', '.join(TEMPLATED)}")
     around = templates(mapper.get("templates", "none") if templated in ("both", what) else "none")
-    from labelwise import encoders
+    from labelwise.reading import encoders
 
     loaded = encoders.load(encoder, cache)
     encode = loaded.encode_together if what == "names" else loaded.encode

@@ -11,16 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from labelwise import records, statistics
+from labelwise import records
 from labelwise.analyses.noise import MARK, Noise, caption, noisiest, within
 from labelwise.annotation import counts
 from labelwise.claims import answers, choice, labels, people, prompts
 from labelwise.claims.base import CLAIMS, REPLICATES, Claim, Effect, Group, Lacking
 from labelwise.errors import cli
+from labelwise.evaluation import statistics
+from labelwise.evaluation.selection import Run, by_run, differing, load
+from labelwise.evaluation.verdicts import Judge
 from labelwise.oop import KINDS
 from labelwise.pages import page
-from labelwise.selection import Run, by_run, differing, load
-from labelwise.verdicts import Judge
 
 LEAD = """\
 Each claim of arXiv 2603.06578 that a study can test is a question here, put to this study's own

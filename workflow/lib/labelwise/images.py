@@ -23,7 +23,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelwise import class_ids, hub, shards, weights
+from labelwise import weights
+from labelwise.data import class_ids, hub, shards
 from labelwise.draw import key
 from labelwise.errors import LabelwiseError, brief, cli
 from labelwise.progress import progress
@@ -59,7 +60,7 @@ def data(file: str | Path) -> bytes:
 
     Args:
         file: ``file`` of an images table: a path, ``weights:NAME/...``, or a place in a shard (see
-            ``labelwise.shards``).
+            ``labelwise.data.shards``).
 
     Raises:
         LabelwiseError: missing, or its shard is cut or damaged; one line that begins with the file.
@@ -256,13 +257,13 @@ def choose(
 
     Args:
         found: image id to file.
-        spec: ``labelled: true`` keeps images that the label set names; ``classes`` keeps those with
-            one of these labels; ``per_class: n`` keeps n of each class, drawn by image id with
+        spec: ``labelled: true`` keeps images that the label set names; ``class_ids`` keeps those
+            with one of these labels; ``per_class: n`` keeps n of each class, drawn by image id with
             ``seed``, so that another class or image moves no other draw.
         labels: image id to class ids.
     """
     kept, classes = list(found), class_list(spec)
-    if spec.get("labelled") or "classes" in spec or "per_class" in spec:
+    if spec.get("labelled") or "class_ids" in spec or "per_class" in spec:
         kept = [image for image in kept if image in labels]
     if classes is not None:
         kept = [image for image in kept if classes & set(labels[image])]
@@ -284,7 +285,7 @@ def choose(
 
 def by_folder(found: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
     """The class of each image whose folder bears an ImageNet-1k wnid; others have none."""
-    from labelwise.label_formats import wnids
+    from labelwise.data.label_formats import wnids
 
     of_wnid = wnids()
     folders = {image: Path(file).parent.name for image, file in found.items()}
@@ -292,8 +293,8 @@ def by_folder(found: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
 
 
 def class_list(spec: Mapping[str, Any]) -> set[int] | None:
-    """The class ids of ``classes``: a list, or a file (``class_ids``); None where not given."""
-    given = spec.get("classes")
+    """The class ids of ``class_ids``: a list, or a file (``class_ids``); None where not given."""
+    given = spec.get("class_ids")
     if given is None:
         return None
     return class_ids.read(given) if isinstance(given, str) else set(given)
@@ -307,7 +308,7 @@ def table(name: str, spec: Mapping[str, Any], labels: str | Path | None) -> list
             ``unreadable: count`` keeps it with this status.
     """
     found = find(name, spec)
-    restricted = [k for k in ("labelled", "classes", "per_class") if spec.get(k)]
+    restricted = [k for k in ("labelled", "class_ids", "per_class") if spec.get(k)]
     known: Mapping[str, Sequence[int]] = {}
     if restricted and labels is not None:
         known = {r["image"]: ids(r["labels"]) for r in read_csv(labels, ("image", "labels"))}

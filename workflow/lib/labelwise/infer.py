@@ -13,7 +13,6 @@ journal does not hold it: another run of the job tries again.
 
 import argparse
 import dataclasses
-import hashlib
 import json
 import re
 import sys
@@ -27,10 +26,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from labelwise import classnames, gpu, plugins, prompts, provenance, records
+from labelwise import classnames, gpu, provenance, records
+from labelwise.asking import prompts
+from labelwise.asking.journal import Journal, key
+from labelwise.engines import plugins
 from labelwise.engines.base import FINISHES, Answer, Engine, Question, Refused, Run, Told
 from labelwise.errors import LabelwiseError, cli
-from labelwise.journal import Journal, key
 from labelwise.progress import progress
 
 Asked = Callable[[], Iterator[dict]]
@@ -368,11 +369,6 @@ def _responses(
         facts |= {"cost_usd": round(cost, 9), "answered_by": by}
 
 
-def _sha256(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def shard_of(text: str) -> tuple[int, int]:
     """Number and count of shards: ``2-of-4`` -> ``(2, 4)``; an error for anything else."""
     found = re.fullmatch(r"(\d+)-of-(\d+)", text)
@@ -404,7 +400,7 @@ def main(argv: list[str] | None = None) -> None:
     started = time.time()
     spec = json.loads(args.model)
     if args.weights:  # part of the key: other weights under the same name are another model
-        spec["weights_sha256"] = [_sha256(path) for path in args.weights]
+        spec["weights_sha256"] = [records.sha256(path) for path in args.weights]
     header = prompts.read_header(args.requests)
     asked = partial(prompts.stream, args.requests, shard_of(args.shard))
     labels = {}
@@ -418,7 +414,7 @@ def main(argv: list[str] | None = None) -> None:
         whole = shard_of(args.shard)[1] == 1
         facts = infer(spec, run, asked, images, journal, args.out, args.gpus, whole)
     facts |= {"axes": json.loads(args.axes), "model": spec}
-    facts["requests_sha256"] = _sha256(args.requests)
+    facts["requests_sha256"] = records.sha256(args.requests)
     records.write_json(args.meta, provenance.meta(started, **facts))
     if errors := facts.get("image_errors"):
         image, why = next(iter(errors.items()))

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from labelwise import classnames, labels, records
+from labelwise.data.rules import Pairs, Rules
 from labelwise.errors import cli
-from labelwise.judged import COLUMNS, LEAVES
-from labelwise.rules import Pairs, Rules
-from labelwise.scoring import Answer, Key, admissible, hits
-from labelwise.selection import (
+from labelwise.evaluation.judged import COLUMNS
+from labelwise.evaluation.selection import (
     Run,
     by_model,
     corrected,
@@ -26,6 +25,7 @@ from labelwise.selection import (
     representative,
     standing,
 )
+from labelwise.scoring import Answer, Key, admissible, hits
 
 
 def judge(
@@ -60,7 +60,7 @@ def judge(
             **head,
             "image": image,
             "position": row["position"],
-            "category": next(c for c in LEAVES if judged.members[c][i]),
+            "category": next(c for c in records.LEAVES if judged.members[c][i]),
             "outcome": row["outcome"],
             "answer": "" if row["outcome"] == "ok" else row["answer"],
             "class": row["class"],

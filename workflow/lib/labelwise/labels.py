@@ -4,11 +4,11 @@
 turns one ``labels`` entry of the configuration into ``results/labels/NAME.csv``: image, class ids,
 whether the mark -1 ("not sure") was there, whether the image counts as void, and the format.
 
-``labelwise.label_formats`` lists the formats and their keys. All take ``sha256`` of their file and
-``n_classes`` (1000).
+``labelwise.data.label_formats`` lists the formats and their keys. All take ``sha256`` of their file
+and ``n_classes`` (1000).
 
 The rules of a label set (``void``, ``uncertain``, ``sign``, ``equivalents``) are explained in
-``labelwise.rules``; of them only ``uncertain`` shows in the file, in its column ``void``.
+``labelwise.data.rules``; of them only ``uncertain`` shows in the file, in its column ``void``.
 """
 
 import argparse
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labelwise import records
+from labelwise.data.label_formats import FORMATS, HUB_CLASSES, UNSURE, Beside, hub_file
+from labelwise.data.rules import MAX_CLASSES, Pairs, Rules, read_pairs
 from labelwise.errors import LabelwiseError, cli
-from labelwise.label_formats import FORMATS, HUB_CLASSES, UNSURE, Beside, hub_file
-from labelwise.rules import MAX_CLASSES, Pairs, Rules, read_pairs
 
 NOTES = {
     "repeated_label": "label rows that say the same again for an image",
@@ -54,7 +54,7 @@ def load(
     """The labels of one ``labels`` entry.
 
     Args:
-        spec: the entry; see ``labelwise.label_formats``.
+        spec: the entry; see ``labelwise.data.label_formats``.
         images: a ``results/images`` file (formats ``folders`` and ``shards`` only).
         classes: a ``results/classes`` file (format ``folders`` only).
         notes: where given, counts what is not used: ``repeated_label``, rows that say the same

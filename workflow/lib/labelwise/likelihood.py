@@ -17,7 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import classnames, prompts, records
+from labelwise import classnames, records
+from labelwise.asking import prompts
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
 
@@ -55,7 +56,17 @@ def rows(
     responses: Sequence[Mapping[str, Any]],
     names: Names,
 ) -> Iterator[dict[str, Any]]:
-    """One row an image and name told; see ``COLUMNS``."""
+    """One row an image and name told; see ``COLUMNS``.
+
+    Args:
+        header: of the requests.
+        asked: the requests.
+        responses: one each, in any order.
+        names: class names.
+
+    Raises:
+        LabelwiseError: a response that scored no names.
+    """
     said = {response["request"]: response for response in responses}
     rule = header.get("decoding", {}).get("score", "")
     for request in asked:

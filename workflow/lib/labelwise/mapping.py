@@ -22,11 +22,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelwise import classnames, gpu, likelihood, prompts, records
+from labelwise import classnames, gpu, likelihood, records
+from labelwise.asking import prompts
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
-from labelwise.response import answers
-from labelwise.wording import unwrapped
+from labelwise.reading.response import answers
+from labelwise.reading.wording import unwrapped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,7 +78,7 @@ def predict(
     """Rows of a predictions file before mapping: by repeat, then in the image set's order.
 
     Args:
-        responses: one per request, in any order; see ``labelwise.response``.
+        responses: one per request, in any order; see ``labelwise.reading.response``.
         header: of the requests file.
         asked: its requests.
         images: rows of the image set, with ``image`` and ``status``.

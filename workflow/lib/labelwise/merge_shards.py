@@ -10,7 +10,8 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
-from labelwise import prompts, records
+from labelwise import records
+from labelwise.asking import prompts
 from labelwise.errors import LabelwiseError, cli
 
 

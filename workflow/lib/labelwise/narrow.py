@@ -24,7 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from labelwise import candidates, classify, classnames, embed_classes, predict, records
+from labelwise import classify, classnames, embed_classes, predict, records
+from labelwise.asking import candidates
 from labelwise.errors import LabelwiseError, cli
 
 
@@ -52,6 +53,9 @@ def scores(
         data: arrays of the logits file of the entry itself, or of ConSE's classifier.
         embeddings: class names of a dual encoder, or of ConSE's classifier.
         targets: conse: the names to score, where they are others.
+
+    Raises:
+        LabelwiseError: embeddings are missing, or of another number of classes.
     """
     if model["engine"] == "timm":
         return data["logits"]

@@ -24,9 +24,9 @@ from typing import Any
 from labelwise import classnames, records
 from labelwise.classnames import Names, normal
 from labelwise.errors import LabelwiseError, cli
+from labelwise.evaluation.selection import AXES
 from labelwise.score import answer_key, read_predictions
 from labelwise.scoring import Key
-from labelwise.selection import AXES
 
 KINDS = ("partial", "other_names", "abstain", "wrong", "no_text")
 INSIDE = ("ok", "image_error")
@@ -90,6 +90,9 @@ def analyse(
         mapped: the answers after mapping, one dict a repeat (``score.read_predictions``).
         key: of the label set.
         kinds: of the class names.
+
+    Raises:
+        LabelwiseError: the two predictions have not as many repeats.
     """
     judged = key.judge(mapped)
     place = {image: i for i, image in enumerate(judged.images)}

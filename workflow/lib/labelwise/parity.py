@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import classnames, prompts, records
+from labelwise import classnames, records
+from labelwise.asking import prompts
 from labelwise.classnames import Names, normal
 from labelwise.errors import LabelwiseError, cli
+from labelwise.evaluation.statistics import wilson
+from labelwise.reading.response import answers
 from labelwise.records import write_json
-from labelwise.response import answers
-from labelwise.statistics import wilson
 
 Answers = dict[tuple[int, str], tuple[Any, str]]
 

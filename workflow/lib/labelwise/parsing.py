@@ -26,7 +26,7 @@
   Retriever"); a name is not an answer to a question for ids;
 - a letter may have punctuation or words around it ("(B)", "The answer is B."). Two options, or a
   letter beside another option's name, are a ``parse_error``, and so is a letter that is denied:
-  see ``labelwise.wording``;
+  see ``labelwise.reading.wording``;
 - ``all`` protocols take any number of classes, also none; unknown ones beside known ones are left
   out. A whole text may be one JSON array, also in a code fence. Parts stand on lines of their own
   or between semicolons, ids also between commas or white space. List markers before a part
@@ -53,8 +53,8 @@ from typing import Any
 from labelwise import classnames
 from labelwise.classnames import Names, normal
 from labelwise.errors import LabelwiseError, cli
+from labelwise.reading.wording import denied, letters, refuses, says, unwrapped
 from labelwise.records import dump_line, read_yaml
-from labelwise.wording import denied, letters, refuses, says, unwrapped
 
 _NUMBERED = re.compile(
     r"^(?:[-*•]\s+)?[\"'“(\[*#]*(?:(?:image|img|picture|photo)[\s_#]*)?[\"'“]?(\d{1,6})"

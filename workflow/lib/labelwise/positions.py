@@ -14,9 +14,9 @@ from typing import Any
 
 from labelwise import records
 from labelwise.errors import cli
+from labelwise.evaluation.selection import AXES, Run, by_model, closed_batchings, load, predictions
+from labelwise.evaluation.verdicts import Judge
 from labelwise.records import NUMBERS
-from labelwise.selection import AXES, Run, by_model, closed_batchings, load, predictions
-from labelwise.verdicts import Judge
 
 COLUMNS = (*AXES, "position", "category", "n", *NUMBERS, *(f"n_{o}" for o in records.OUTCOMES))
 

@@ -3,7 +3,7 @@
 Engines of an entry of ``models``; of classes with equal scores the lowest id comes first:
 
 - ``timm``: the most probable class; ``score`` is its probability (softmax).
-- ``open_clip``: the name whose embedding (``mapper``: templates, ``class_names``) is nearest to the
+- ``open_clip``: the name whose embedding (``mapper``: templates, ``classes``) is nearest to the
   image's, which stands for all classes that bear it; ``score`` is its probability: a softmax over
   scale x cosine, or for SigLIP, whose logits have a bias, a sigmoid of scale x cosine + bias.
 - ``conse``: ConSE (Norouzi et al. 2014), a zero-shot scorer made of parts, no contrastive model: an
@@ -13,7 +13,7 @@ Engines of an entry of ``models``; of classes with equal scores the lowest id co
 - ``knn``: the vote of the ``k`` (11) references whose features of the ``classifier`` are nearest by
   cosine (``labelwise.classifiers.neighbours`` finds them, ``labelwise.classifiers.votes`` counts);
   ``score`` is its share.
-- ``file``: predictions made elsewhere, of the forms that ``labelwise.foreign`` reads.
+- ``file``: predictions made elsewhere, of the forms that ``labelwise.reading.foreign`` reads.
 
 ``margin`` is the lead over the second. ``--top5`` has the five best with their scores, one row an
 image, in the layout of the paper's authors: ``img_id, top_1_pred, top_1_prob, ...``; there a name
@@ -68,6 +68,9 @@ def dual(data: Mapping[str, np.ndarray], embeddings: np.ndarray) -> tuple[np.nda
     Args:
         data: image ``features`` of length 1, ``scale``, and ``bias`` (NaN where there is none).
         embeddings: names [names, d] of length 1.
+
+    Raises:
+        LabelwiseError: the features are of no dual encoder.
     """
     if "scale" not in data:
         raise LabelwiseError("engine open_clip: these features are of no dual encoder (no scale)")
@@ -116,7 +119,12 @@ def class_names(embeddings: str, classes: str) -> tuple[np.ndarray, list[str]]:
 
 
 def named(embeddings: np.ndarray, names: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """Each different name once: the class ids that it stands for, as a cell, and its embedding."""
+    """Each different name once: the cell of its class ids, and its embedding [names, d].
+
+    Args:
+        embeddings: class names [classes, d].
+        names: class names by id.
+    """
     found = [classes for _, classes in Names(names).distinct()]
     cells = [" ".join(map(str, classes)) for classes in found]
     return cells, embeddings[[classes[0] for classes in found]]
@@ -148,6 +156,9 @@ def rows(
     Args:
         images: rows of the image set, with ``image`` and ``status``.
         results: the best classes of each image that was classified.
+
+    Raises:
+        LabelwiseError: a readable image without a result.
     """
     made = []
     for image in images:
@@ -180,8 +191,11 @@ def external(path: Path, images: Sequence[Mapping[str, str]], names: Sequence[st
     """Rows from a file of predictions made elsewhere; an image it does not have is left out.
 
     Its images may be called by id or by file name.
+
+    Raises:
+        LabelwiseError: a file that cannot be read, or none of its images is in the image set.
     """
-    from labelwise import foreign
+    from labelwise.reading import foreign
 
     runs = foreign.read(path, foreign.Vocabulary(list(names))).runs
     known = {row["image"] for row in images}

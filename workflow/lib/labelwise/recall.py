@@ -12,7 +12,7 @@ from typing import Any
 
 from labelwise import classnames, records
 from labelwise.errors import LabelwiseError, cli
-from labelwise.selection import AXES
+from labelwise.evaluation.selection import AXES
 
 COLUMNS = (*AXES, "class", "name", "n", "right")
 

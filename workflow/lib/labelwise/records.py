@@ -6,6 +6,7 @@ order carries no meaning. A file appears whole or not at all (``atomic``).
 
 import csv
 import errno
+import hashlib
 import itertools
 import json
 import os
@@ -20,6 +21,9 @@ from labelwise.errors import LabelwiseError, brief
 
 CATEGORIES = ("A", "S", "S+", "S-", "M", "M+", "M-", "N")
 """The paper's Table 1: all, single, multilabel, none; +/- = the original label is in the set."""
+
+LEAVES = ("S+", "S-", "M+", "M-", "N")
+"""The categories that part the images."""
 
 OUTCOMES = (
     "ok",
@@ -289,6 +293,12 @@ def read_responses(path: str | Path) -> Iterator[dict[str, Any]]:
         if "refused" in line:
             hold(line, where, refused=list)
         yield line
+
+
+def sha256(path: str | Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def image_id(name: str) -> str:

@@ -16,19 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import (
-    arrays,
-    class_ids,
-    classnames,
-    distractors,
-    draw,
-    prompt_view,
-    prompts,
-    records,
-    rules,
-    variations,
-)
-from labelwise import candidates as offers
+from labelwise import arrays, classnames, draw, records
+from labelwise.asking import candidates as offers
+from labelwise.asking import distractors, prompt_view, prompts, variations
+from labelwise.data import class_ids, rules
 from labelwise.errors import LabelwiseError, cli
 
 DEFAULTS = {

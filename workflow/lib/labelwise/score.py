@@ -13,9 +13,10 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
-from labelwise import class_ids, labels, records
+from labelwise import labels, records
+from labelwise.data import class_ids
+from labelwise.data.rules import Rules
 from labelwise.errors import LabelwiseError, cli
-from labelwise.rules import Rules
 from labelwise.scoring import OUTCOME, Answer, Key
 
 AXES = (

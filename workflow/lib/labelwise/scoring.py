@@ -1,12 +1,13 @@
 """Scoring: which answers are right, in which category, and how surely. Pure numpy.
 
 ``python -m labelwise.scoring PREDICTIONS LABELS...`` scores predictions made elsewhere; see
-``labelwise.foreign`` for what it reads. The stage of the workflow is ``labelwise.score``.
+``labelwise.reading.foreign`` for what it reads. The stage of the workflow is ``labelwise.score``.
 
 An answer is right under a label set when any class that it names is among the labels of the image,
 or is equivalent to one of them (paper, section 3, Eq. 1 and 2). The original labels are matched in
 the same way. What empty and unsure labels mean is said by the label set's rules
-(``labelwise.rules``); an image without an original label is never right under the original labels.
+(``labelwise.data.rules``); an image without an original label is never right under the original
+labels.
 
 Categories (paper, Table 1): A all; N void; S one label and M several, each with + (an original
 label among them) or - (none). ``sign`` chooses whether equivalent labels count as one there.
@@ -24,10 +25,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from labelwise.data.rules import Pairs, Rules
+from labelwise.evaluation.statistics import LEVEL, newcombe, student, wilson
 from labelwise.labels import Label, Labels
 from labelwise.records import CATEGORIES, OUTCOMES
-from labelwise.rules import Pairs, Rules
-from labelwise.statistics import LEVEL, newcombe, student, wilson
 
 OUTCOME = {name: code for code, name in enumerate(OUTCOMES)}
 OUT_OF_PROMPT = [OUTCOME[o] for o in OUTCOMES if o not in ("ok", "image_error")]
@@ -344,6 +345,6 @@ def _gain_interval(right: np.ndarray, first: np.ndarray) -> tuple[float, float] 
 
 
 if __name__ == "__main__":
-    from labelwise.score_foreign import main
+    from labelwise.evaluation.score_foreign import main
 
     main()

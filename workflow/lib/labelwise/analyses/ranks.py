@@ -26,9 +26,10 @@ from typing import Any
 
 import numpy as np
 
-from labelwise import labels, records, score, selection, statistics
+from labelwise import labels, records, score
+from labelwise.data.rules import Rules
 from labelwise.errors import LabelwiseError, cli
-from labelwise.rules import Rules
+from labelwise.evaluation import selection, statistics
 from labelwise.scoring import Answer, Key
 
 COLUMNS = (
@@ -54,7 +55,10 @@ REPLICATES = 10_000
 
 
 def ranked(accuracy: np.ndarray) -> np.ndarray:
-    """Ranks along the last axis: 1 and the number of larger values; ties above move none."""
+    """Ranks of accuracies [..., models], float: 1 and the number of larger values.
+
+    Ties share the best rank among them.
+    """
     from scipy.stats import rankdata
 
     return rankdata(-accuracy, method="min", axis=-1)
@@ -67,7 +71,7 @@ def best(accuracy: np.ndarray) -> np.ndarray:
 
 
 def interval(drawn: np.ndarray) -> dict[str, float]:
-    """The percentile interval of one statistic's replicates as ``low`` and ``high``."""
+    """The 95 % percentile interval of one statistic's replicates [replicates]: low and high."""
     low, high = statistics.percentile(drawn)
     return {"low": float(low), "high": float(high)}
 
@@ -103,7 +107,7 @@ def compare(right: np.ndarray, original: np.ndarray, void: np.ndarray, seed: int
     p_best = best(drawn[:, :n])
 
     def gains(means: np.ndarray, i: int) -> tuple[Any, Any, Any]:
-        """Gain on all images, its part from labelled ones, and the rate among these, in points."""
+        """Gain on all images, its part from labelled ones, the rate among these; points [...]."""
         whole = means[..., i] - means[..., n + i]
         part = means[..., 2 * n + i] - means[..., 3 * n + i]
         return 100 * whole, 100 * part, 100 * part / np.maximum(means[..., -1], 1e-12)
@@ -205,7 +209,11 @@ def chosen(runs: Sequence[selection.Run]) -> dict[str, list[selection.Run]]:
 
 
 def rows(runs: Sequence[selection.Run], study: Study) -> list[dict[str, Any]]:
-    """Rows of the output; see the module."""
+    """Rows of the output (``COLUMNS``); the module says what each measure is, and in what unit.
+
+    Raises:
+        LabelwiseError: no image is labelled in every set and answered by every model.
+    """
     made = []
     for images, models in chosen(runs).items():
         names = sorted({run.labels for run in runs if run.images == images})

@@ -27,9 +27,11 @@ from typing import Any
 
 import numpy as np
 
-from labelwise import prompts, records, score, selection, statistics
+from labelwise import records, score
 from labelwise.analyses.ranks import Study
+from labelwise.asking import prompts
 from labelwise.errors import LabelwiseError, cli
+from labelwise.evaluation import selection, statistics
 
 COLUMNS = (
     "experiment",
@@ -157,7 +159,13 @@ def flips(said: np.ndarray, design: Mapping[str, Sequence[str]], factor: str) ->
 def levels(
     right: np.ndarray, design: Mapping[str, Sequence[str]], factor: str
 ) -> list[dict[str, Any]]:
-    """Accuracy of each setting of a factor (percent), images resampled for its interval."""
+    """Accuracy of each setting of a factor, in percent, images resampled for its interval.
+
+    Args:
+        right: 0 or 1, float [images, cells].
+        design: factor -> its level in each cell.
+        factor: which one.
+    """
     made = []
     for level in dict.fromkeys(design[factor]):
         own = right[:, [i for i, other in enumerate(design[factor]) if other == level]].mean(axis=1)
@@ -168,7 +176,11 @@ def levels(
 
 
 def analyse(run: selection.Run, study: Study) -> list[dict[str, Any]]:
-    """Rows of one run: its sources of variance, then the settings of each factor."""
+    """Rows of one run (``COLUMNS``): its sources of variance, then the settings of each factor.
+
+    Raises:
+        LabelwiseError: its protocol varies nothing, or was not asked once a variation.
+    """
     header, _ = prompts.read(selection.requests(run))
     cells = header.get("variations")
     if not cells:

@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labelwise import class_ids, draw, records
+from labelwise import draw, records
+from labelwise.data import class_ids
 from labelwise.errors import LabelwiseError
 
 FORMAT = "labelwise-cases/1"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from labelwise import draw
 from labelwise.annotation.cases import ClassInfo
-from labelwise.label_formats import wnids
+from labelwise.data.label_formats import wnids
 from labelwise.labels import Labels
 
 EXAMPLES = 3

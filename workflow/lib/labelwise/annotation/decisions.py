@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from labelwise.agreement import merged
+from labelwise.data.rules import Pairs
 from labelwise.errors import LabelwiseError
 from labelwise.labels import UNSURE
-from labelwise.rules import Pairs
 
 FLAGS = ("crowd_flag", "reflected_flag", "rendition_flag", "ocr_needed_flag", "dominant_object")
 """What may be said of a box in the ReImageNet schema."""

@@ -21,14 +21,15 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from labelwise import class_ids, draw, records
+from labelwise import draw, records
 from labelwise.annotation import cases as case_files
 from labelwise.annotation.cases import Cases
 from labelwise.annotation.decisions import FLAGS, Decision, settle
 from labelwise.annotation.store import opened
+from labelwise.data import class_ids
+from labelwise.data.rules import read_pairs
 from labelwise.errors import LabelwiseError, cli
 from labelwise.labels import UNSURE
-from labelwise.rules import read_pairs
 
 COLUMNS = ("case", "image", "annotator", "role", "labels", "boxes", "comment", "seconds", "at")
 NONE, NOT_SURE = "no class of the list", "not sure"

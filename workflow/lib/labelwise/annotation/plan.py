@@ -10,7 +10,7 @@ from labelwise.errors import LabelwiseError
 from labelwise.planning import checks
 
 if TYPE_CHECKING:
-    from labelwise.grid import Grid
+    from labelwise.planning.grid import Grid
 
 FORMAT = "annotations"
 """Format of a label set that decisions make."""

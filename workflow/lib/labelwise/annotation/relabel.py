@@ -19,9 +19,9 @@ from labelwise import labels, records
 from labelwise.agreement import merged
 from labelwise.annotation import interchange
 from labelwise.annotation.decisions import Decision, settle
+from labelwise.data.rules import MAX_CLASSES, Pairs, Rules
 from labelwise.errors import LabelwiseError, cli
 from labelwise.labels import Label
-from labelwise.rules import MAX_CLASSES, Pairs, Rules
 
 DECIDED = ("image", "before", "after", "changed", "how", "decided_by", "kind", "at", "comment")
 

@@ -11,7 +11,7 @@ Blocks of ``select`` are taken in their order, each from the images that none be
 ``disagreement``  images on which most of the ``models`` contradict the corrected labels, first
 ``label-errors``  the least credible original labels by ``model``'s probabilities (cleanlab's
                   normalised margin), first
-``classes``       images whose original or corrected labels hold one of the ``classes``
+``classes``       images whose original or corrected labels hold one of the ``class_ids``
 ``random``        any image, for audit
 
 ``n`` is the most images of each stratum (``strata``: none, category or class, the class being the
@@ -19,9 +19,8 @@ original label). Where a block ranks no image before another, a draw keyed by th
 that adding images moves no other. ``planted: MODEL`` adds a wrong label to every case of the block:
 a class among the model's likely ones that no source holds, equivalent classes included.
 
-The options of a case are what the two label sets and the models under ``show`` say, at most
-four, equal ones merged. A planted
-label takes the place of the last option where there are four already.
+The options of a case are what the two label sets and the models under ``show`` say, at most four,
+equal ones merged. A planted label takes the place of the last option where there are four already.
 """
 
 import argparse
@@ -37,9 +36,9 @@ import numpy as np
 from labelwise import classify, classnames, draw, labels, records
 from labelwise.annotation import classinfo
 from labelwise.annotation.cases import Case, Cases, Option, Sealed, Source, write_key
+from labelwise.data.rules import Pairs, Rules
 from labelwise.errors import LabelwiseError, cli
 from labelwise.labels import UNSURE, Label
-from labelwise.rules import Pairs, Rules
 from labelwise.score import read_predictions
 from labelwise.scoring import Answer, Key, admissible, hits
 
@@ -77,7 +76,7 @@ class Material:
         """The smallest category of each image that both label sets know: S+, S-, M+, M- or N."""
         key = Key(self.corrected, self.original, self.rules, self.pairs, self.images)
         return {
-            image: next(c for c in ("S+", "S-", "M+", "M-", "N") if key.members[c][i])
+            image: next(c for c in records.LEAVES if key.members[c][i])
             for i, image in enumerate(key.images)
         }
 
@@ -90,8 +89,8 @@ def chosen(spec: Mapping[str, Any], material: Material) -> dict[str, Mapping[str
         left = [image for image in categories if image not in taken]
         if "categories" in block:
             left = [image for image in left if categories[image] in block["categories"]]
-        if "classes" in block:
-            wanted = set(block["classes"])
+        if "class_ids" in block:
+            wanted = set(block["class_ids"])
             left = [image for image in left if wanted & _ids(material, image)]
         rank = RANKS[block["by"]](block, left, material)
         ordered = sorted(

@@ -20,11 +20,12 @@ from urllib.parse import parse_qs
 from fastapi import Body, FastAPI, HTTPException, Response
 from fastapi.responses import JSONResponse
 
-from labelwise import images, media
+from labelwise import images
 from labelwise.annotation.cases import Case, Cases
 from labelwise.annotation.decisions import Decision
 from labelwise.annotation.store import Store
 from labelwise.annotation.work import Work, admitted
+from labelwise.data import media
 from labelwise.errors import LabelwiseError
 
 PAGE = Path(__file__).parent / "page"

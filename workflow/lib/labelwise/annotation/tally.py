@@ -40,11 +40,11 @@ from labelwise.annotation import interchange
 from labelwise.annotation.cases import Cases, Option, Sealed
 from labelwise.annotation.counts import NUMBERS, SETTLED, TEXTS, VERDICTS
 from labelwise.annotation.decisions import Decision, settle
+from labelwise.data.rules import Pairs, Rules
 from labelwise.errors import LabelwiseError, cli
+from labelwise.evaluation.statistics import wilson
 from labelwise.labels import UNSURE
-from labelwise.rules import Pairs, Rules
 from labelwise.scoring import admissible, hits
-from labelwise.statistics import wilson
 
 COLUMNS = (*TEXTS, *NUMBERS)
 

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 from labelwise.annotation.cases import Case, Cases, Option
 from labelwise.annotation.decisions import NAME, Decision, settle
 from labelwise.annotation.store import Store
+from labelwise.data.rules import Pairs
 from labelwise.errors import LabelwiseError
-from labelwise.rules import Pairs
 
 
 class Work(Protocol):

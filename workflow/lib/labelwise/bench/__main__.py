@@ -14,7 +14,7 @@ def main(argv: list[str]) -> None:
     names = sorted(
         m.name.replace("_", "-")
         for m in pkgutil.iter_modules(bench.__path__)
-        if m.name != "__main__"
+        if m.name not in ("__main__", "tiny")
     )
     if not argv or argv[0] not in names:
         raise LabelwiseError(f"usage: python -m labelwise.bench {{{','.join(names)}}} [options]")

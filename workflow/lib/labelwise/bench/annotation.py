@@ -54,7 +54,7 @@ def synthetic(folder: Path, n: int, people: int) -> Cases:
 
 
 def serve(cases: Path, db: Path) -> tuple[subprocess.Popen, int]:
-    """Start the server on a free port; returns the process and the port."""
+    """Start the server on a free port; returns the process and the port; an error if it ends."""
     command = [sys.executable, "-m", "labelwise.annotate", str(cases), "--db", str(db)]
     server = subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE, text=True)
     for line in server.stderr or ():
@@ -115,7 +115,21 @@ class Person(threading.Thread):
 
 
 def measure(folder: Path, n: int, people: int, decisions: int, pause: float) -> dict[str, Any]:
-    """Serve ``n`` cases to ``people`` annotators, each saving ``decisions``; what it took."""
+    """Serve cases and let people decide; what it took.
+
+    Args:
+        folder: where files are made.
+        n: cases.
+        people: annotators at once.
+        decisions: that each saves.
+        pause: seconds of looking at a picture.
+
+    Returns:
+        Counts (``acknowledged``, ``lost``), decisions a second, and quantiles in milliseconds.
+
+    Raises:
+        LabelwiseError: an annotator met an error.
+    """
     cases = synthetic(folder, n, people)
     file, db = folder / "cases.jsonl", folder / "annotations.sqlite"
     cases.write(file)

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from labelwise import bench
+from labelwise.asking.prompts import Prompt
 from labelwise.engines.base import Question, Run
-from labelwise.prompts import Prompt
 
 FILES = 64
 """Different image files; requests take them in turn."""

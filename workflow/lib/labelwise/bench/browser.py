@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from labelwise import bench
+from labelwise.data.rules import Rules, read_pairs
 from labelwise.draw import rng
 from labelwise.errors import LabelwiseError
 from labelwise.labels import Label
 from labelwise.pages.browser import Page
-from labelwise.rules import Rules, read_pairs
 from labelwise.scoring import Key
 
 CLASSES = 1000
@@ -85,7 +85,11 @@ def invent(n_images: int, n_models: int) -> Page:
 
 
 def browse(path: Path) -> dict[str, Any]:
-    """Seconds until a page is ready, and the median milliseconds of each of ``FILTERS``."""
+    """Seconds until a page is ready, its heap in MB, and the median milliseconds of ``FILTERS``.
+
+    Raises:
+        LabelwiseError: playwright is not installed.
+    """
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:

@@ -24,10 +24,12 @@ from typing import Any
 
 import torch
 
-from labelwise import bench, classnames, prompts, requests, tiny
+from labelwise import bench, classnames, requests
+from labelwise.asking import prompts
+from labelwise.asking.journal import key
+from labelwise.bench import tiny
 from labelwise.engines import composed, transformers
 from labelwise.engines.base import Question, Run
-from labelwise.journal import key
 from labelwise.records import dump_line
 
 PHOTOS = Path("data/demo/photos")

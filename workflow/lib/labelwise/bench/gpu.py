@@ -27,7 +27,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-from labelwise import bench, classnames, requests, tiny
+from labelwise import bench, classnames, requests
+from labelwise.bench import tiny
 from labelwise.bench.closed_world import asked, plain_qwen, timed
 from labelwise.engines import transformers
 from labelwise.engines.base import Run

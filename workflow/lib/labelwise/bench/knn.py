@@ -60,7 +60,7 @@ def _anonymous() -> float:
 
 
 def products(queries: np.ndarray, n: int) -> None:
-    """The products of a search among n references, and nothing else."""
+    """The products of a search for queries [q, d] among n references, and nothing else."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"

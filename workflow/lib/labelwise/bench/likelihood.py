@@ -26,7 +26,8 @@ from typing import Any
 
 import torch
 
-from labelwise import bench, classnames, requests, tiny
+from labelwise import bench, classnames, requests
+from labelwise.bench import tiny
 from labelwise.bench.closed_world import MODELS, PROTOCOL, asked, timed
 from labelwise.engines import composed, transformers
 from labelwise.engines.base import Question, Run
@@ -42,7 +43,7 @@ FEW = {"full"}
 
 
 def whole_prompt(name: str, model: Any, question: Question) -> dict[str, torch.Tensor]:
-    """The inputs of a plain pass over one prompt, without a shared prefix."""
+    """The inputs of a plain pass over one prompt [1, tokens], without a shared prefix."""
     if name == "composed":
         before, *pieces = model._pieces(question.prompt)
         parts = [model._embed(before)]

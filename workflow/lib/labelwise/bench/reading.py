@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from transformers import AutoProcessor
 
-from labelwise import bench, classnames, requests, tiny
+from labelwise import bench, classnames, requests
+from labelwise.bench import tiny
 from labelwise.bench.closed_world import PROTOCOL, asked
 from labelwise.engines import sight
 

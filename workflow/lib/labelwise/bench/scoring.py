@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from labelwise import bench, statistics
+from labelwise import bench
+from labelwise.data.rules import Rules, read_pairs
 from labelwise.draw import rng
+from labelwise.evaluation import statistics
 from labelwise.labels import Label, Labels
-from labelwise.rules import Rules, read_pairs
 from labelwise.scoring import Answer, Key, Run
 
 CLASSES = 1000

@@ -22,8 +22,8 @@ from labelwise.claims.base import (
     resampled,
     some_above,
 )
-from labelwise.selection import Run, accuracy
-from labelwise.statistics import wilson
+from labelwise.evaluation.selection import Run, accuracy
+from labelwise.evaluation.statistics import wilson
 
 OUTSIDE = "closed-world answer outside the list"
 

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from labelwise import statistics
 from labelwise.annotation.counts import Count
-from labelwise.scoring import OUT_OF_PROMPT
-from labelwise.selection import (
+from labelwise.evaluation import statistics
+from labelwise.evaluation.selection import (
     MODEL_KINDS,
     Run,
     accuracy,
@@ -26,7 +25,8 @@ from labelwise.selection import (
     representative,
     usual_batching,
 )
-from labelwise.verdicts import Judge
+from labelwise.evaluation.verdicts import Judge
+from labelwise.scoring import OUT_OF_PROMPT
 
 REPLICATES = 2000
 FEWEST = 10

@@ -13,7 +13,7 @@ from labelwise.claims.base import (
     inside,
     needed,
 )
-from labelwise.selection import Run
+from labelwise.evaluation.selection import Run
 
 
 def _said(run: Run) -> str:

@@ -23,7 +23,7 @@ from labelwise.claims.base import (
     needed,
     resampled,
 )
-from labelwise.selection import Run, accuracy
+from labelwise.evaluation.selection import Run, accuracy
 
 WRONG = ("S-", "M-")
 """Images whose original label is not among the corrected ones."""

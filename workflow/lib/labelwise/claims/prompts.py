@@ -18,8 +18,8 @@ from labelwise.claims.base import (
     needed,
     some_below,
 )
+from labelwise.evaluation.selection import Run, accuracy, predictions, usual_batching
 from labelwise.positions import places
-from labelwise.selection import Run, accuracy, predictions, usual_batching
 
 BATCHED = "model asked with two numbers of images a prompt in closed world"
 

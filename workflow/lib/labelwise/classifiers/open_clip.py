@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from labelwise.encoders import open_clip_parts
+from labelwise.reading.encoders import open_clip_parts
 
 
 class Model:

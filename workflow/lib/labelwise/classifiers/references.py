@@ -45,7 +45,7 @@ def key(model: Mapping[str, Any], images: Sequence[str]) -> str:
 
 
 def unit(features: np.ndarray) -> np.ndarray:
-    """Rows [n, d] at length 1, float32; a row of zeros stays one."""
+    """Rows [n, d] at length 1, float32; a row of zeros stays one, infinite ones are an error."""
     if not np.isfinite(features).all():
         raise LabelwiseError("features: not finite; give the model `dtype: float32`")
     length = np.linalg.norm(features.astype(np.float32), axis=1, keepdims=True)

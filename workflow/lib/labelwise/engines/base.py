@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from labelwise.prompts import Prompt
+from labelwise.asking.prompts import Prompt
 
 
 @dataclass(frozen=True)

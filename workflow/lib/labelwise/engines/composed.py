@@ -23,13 +23,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
 from labelwise import classnames, images, weights
+from labelwise.asking.journal import EPOCH
+from labelwise.asking.prompts import Prompt
 from labelwise.classifiers.timm import Model as Classifier
 from labelwise.engines import search
 from labelwise.engines.base import Answer, Question, Run, cut
 from labelwise.engines.decode import Decoder, Ended, Inputs, Row, fits, prefill
-from labelwise.journal import EPOCH
-from labelwise.prompts import Prompt
-from labelwise.vectors import Cache
+from labelwise.reading.vectors import Cache
 
 IMAGE = "\x00"
 """Marks an image's place while the chat template is applied; no tokenizer sees it."""

@@ -108,7 +108,10 @@ class Sight:
     def process(
         self, texts: Sequence[str], pictures: Sequence[Sequence[Any]], whole: bool
     ) -> dict[str, torch.Tensor]:
-        """What the processor makes of texts, each with its pictures."""
+        """What the processor makes of texts, each with its pictures: ids [texts, tokens] and so on.
+
+        Floating-point tensors have the sight's dtype.
+        """
         found = self.processor(
             text=list(texts),
             images=list(map(list, pictures)),
@@ -198,7 +201,17 @@ def workers(size: int) -> int:
 def ahead(
     sight: Sight, batches: Iterable[Sequence[Question]], whole: bool, count: int
 ) -> Iterator[Shown]:
-    """Batches as the model takes them, in order, made by ``count`` worker processes; 0 is none."""
+    """Batches as the model takes them, in order.
+
+    Args:
+        sight: reads and resizes.
+        batches: of questions.
+        whole: take prompts as a whole, else from their first image on.
+        count: worker processes that make them; 0 is none.
+
+    Raises:
+        LabelwiseError: a file cannot be read, or a worker process was killed.
+    """
     if count < 1:
         for batch in batches:
             yield sight.show(batch, whole)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from labelwise.asking.prompts import Prompt
 from labelwise.errors import LabelwiseError
-from labelwise.prompts import Prompt
 
 MARK = "\ue000"
 """Stands for an image while the template is applied (private use: in no text)."""

@@ -174,7 +174,11 @@ class Model:
         return cut(self.tokenizer.decode(tokens, skip_special_tokens=True), self.header["stop"])
 
     def answer(self, questions: Iterable[Question]) -> Iterator[Told]:
-        """Compute the prefix, then yield answers as they end."""
+        """Compute the prefix, then yield answers as they end.
+
+        Raises:
+            LabelwiseError: a prefix that must be shared cannot be, or a prompt is too long.
+        """
         questions, refused = iter(questions), list[Refused]()
         for first in questions:
             shown = self.sight.show([first], whole=bool(self.plain_because))

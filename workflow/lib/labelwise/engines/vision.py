@@ -53,7 +53,11 @@ class Vision:
         self.kept_bytes = self.encoded = 0
 
     def encode(self, seen: Sequence[Seen]) -> None:
-        """Encode the images of prompts together, and keep what they look like."""
+        """Encode the images of prompts together, and keep what they look like.
+
+        Raises:
+            LabelwiseError: they are other than so many tokens as the processor left room for.
+        """
         merged = {}
         for name in seen[0].pixels:
             parts = [s.pixels[name] for s in seen]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from labelwise import judged, statistics
+from labelwise.evaluation import judged, statistics
 from labelwise.figures import style
 
 if TYPE_CHECKING:

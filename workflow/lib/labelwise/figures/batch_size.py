@@ -8,8 +8,8 @@ from matplotlib.lines import Line2D
 
 from labelwise.analyses.noise import MARK, Noise, within
 from labelwise.analyses.noise import read as read_noise
+from labelwise.evaluation.selection import Run, accuracy, corrected, load, prompted, standing
 from labelwise.figures import style
-from labelwise.selection import Run, accuracy, corrected, load, prompted, standing
 
 TASKS = {"CW": style.BLUE, "CW+": style.VERMILLION, "OW": style.GREEN}
 ORDERS = {"shuffled": ("-", "o", "full"), "same class": ((0, (3, 1.5)), "s", "none")}

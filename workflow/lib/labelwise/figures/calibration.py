@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from labelwise.calibrated import read
+from labelwise.evaluation.calibrated import read
 from labelwise.figures import style
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from labelwise.evaluation.selection import Run, by_model, corrected, usual_batching
 from labelwise.figures import style
-from labelwise.selection import Run, by_model, corrected, usual_batching
 
 LOOKS = (
     (style.VERMILLION, "o"),

@@ -3,8 +3,8 @@
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from labelwise.evaluation.selection import Run, corrected, prompted, usual_batching
 from labelwise.figures import style
-from labelwise.selection import Run, corrected, prompted, usual_batching
 
 
 def build(runs: list[Run]) -> Figure:

@@ -5,8 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from labelwise.evaluation.selection import Run, corrected, prompted, usual_batching
 from labelwise.figures import style
-from labelwise.selection import Run, corrected, prompted, usual_batching
 
 TASKS = {"CW+": "CW+ (list in the prompt)", "OW": "OW (no list)"}
 LOOKS = {False: ("none", style.VERMILLION, "o", -0.16), True: ("full", style.BLUE, "s", 0.16)}

@@ -10,9 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from labelwise import draw, judged
+from labelwise import draw
+from labelwise.evaluation import judged
 from labelwise.figures import style
 from labelwise.pages import thumbnails
+from labelwise.records import LEAVES
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -56,7 +58,7 @@ def build(data: "tuple[DataFrame, Photos]") -> Figure:
     first = cases.groupby(["images", "labels", "model"], sort=False).size().idxmax()
     cases = cases[(cases[["images", "labels", "model"]] == list(first)).all(axis=1)]
     right = (cases.right == 1) & (cases.category != "N")
-    categories = [c for c in judged.LEAVES if (cases.category == c).any()]
+    categories = [c for c in LEAVES if (cases.category == c).any()]
     figure, axes = plt.subplots(
         len(ROWS),
         len(categories),

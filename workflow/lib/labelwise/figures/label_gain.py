@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from labelwise.evaluation.selection import MODEL_KINDS, Run, by_model, differing, representative
 from labelwise.figures import style
-from labelwise.selection import MODEL_KINDS, Run, by_model, differing, representative
 
 BUTT = {"solid_capstyle": "butt", "zorder": 2}
 

@@ -5,8 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from labelwise.evaluation.selection import Run, closed_and_mapped, corrected, mapped_right, prompted
 from labelwise.figures import style
-from labelwise.selection import Run, closed_and_mapped, corrected, mapped_right, prompted
 
 CATEGORIES = ("A", "S+", "S-", "M+", "M-", "N")
 SERIES = (

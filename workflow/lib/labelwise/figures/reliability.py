@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from labelwise import judged
+from labelwise.evaluation import judged
+from labelwise.evaluation.statistics import wilson
 from labelwise.figures import style
-from labelwise.statistics import wilson
 
 if TYPE_CHECKING:
     from pandas import DataFrame

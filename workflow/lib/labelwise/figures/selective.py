@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from labelwise.calibrated import read
+from labelwise.evaluation.calibrated import read
 from labelwise.figures import style
 
 if TYPE_CHECKING:

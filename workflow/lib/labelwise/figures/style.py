@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from labelwise.errors import LabelwiseError, cli
+from labelwise.evaluation.selection import load
 from labelwise.records import atomic
-from labelwise.selection import load
 
 COLUMN = 3.35
 PAGE = 6.9

@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from labelwise import classnames, labels, prompts, records
+from labelwise import classnames, labels, records
+from labelwise.asking import prompts
+from labelwise.data.rules import Rules
 from labelwise.errors import LabelwiseError, cli
 from labelwise.pages import thumbnails
 from labelwise.progress import progress
 from labelwise.records import CATEGORIES, OUTCOMES
-from labelwise.rules import Rules
 from labelwise.scoring import Answer, Key
 
 PAGES = Path(__file__).parent

@@ -7,7 +7,6 @@ by side.
 """
 
 import argparse
-import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 
 from labelwise.errors import LabelwiseError, cli
 from labelwise.pages import page
-from labelwise.records import read_json, write_text
+from labelwise.records import read_json, sha256, write_text
 
 Meta = Mapping[str, Any]
 
@@ -134,8 +133,7 @@ def _weight(path: Path) -> list[str]:
     record = read_json(path)
     files = record.get("files", []) if isinstance(record, dict) else []
     size = sum(file.get("bytes", 0) for file in files) / 1e6
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return [path.stem, digest, str(len(files)), f"{size:.1f}"]
+    return [path.stem, sha256(path), str(len(files)), f"{size:.1f}"]
 
 
 def _run(meta: Meta) -> list[str]:

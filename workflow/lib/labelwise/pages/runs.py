@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from labelwise.errors import cli
+from labelwise.evaluation.selection import Run, load
 from labelwise.pages import page
 from labelwise.records import OUTCOMES, write_text
-from labelwise.selection import Run, load
 
 COLUMNS = (
     *(("model", False), ("task", False), ("protocol", False), ("images a prompt", False)),

@@ -11,8 +11,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from labelwise import plugins, shards, variations
+from labelwise.asking import variations
 from labelwise.classifiers import CLASSIFIERS
+from labelwise.data import shards
+from labelwise.engines import plugins
 from labelwise.errors import LabelwiseError
 from labelwise.planning.inputs import pair_files, template_files
 from labelwise.planning.looks import Looks
@@ -64,7 +66,7 @@ def _images(config: Mapping[str, Any]) -> None:
             there(entry["folder"], f"{where}: folder", folder=True)
         if entry["source"] == "shards":
             shards.files(entry["folder"], entry, f"config: {where}")
-        for key in ("file", "classes", "credits"):
+        for key in ("file", "class_ids", "credits"):
             if isinstance(entry.get(key), str):
                 there(entry[key], f"{where}: {key}")
         if isinstance(entry.get("show"), list) and "credits" not in entry:
@@ -104,7 +106,7 @@ def _models(config: Mapping[str, Any]) -> None:
             ("labels", "labels"),
             ("classifier", "models"),
             ("mapper", "mappers"),
-            ("class_names", "class_names"),
+            ("classes", "class_names"),
             ("reference", "images"),
             ("targets", "class_names"),
         ):

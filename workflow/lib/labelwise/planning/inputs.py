@@ -6,8 +6,10 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from labelwise import plugins, shards, variations
+from labelwise.asking import variations
 from labelwise.classifiers import CLASSIFIERS
+from labelwise.data import shards
+from labelwise.engines import plugins
 from labelwise.planning.looks import Looks
 from labelwise.planning.points import CLASSIFY, OPTIONS, Point, Run, batch
 
@@ -123,11 +125,11 @@ class Inputs:
                 inputs["shards"] = found
         if entry["source"] in ("demo", "csv"):
             inputs["table"] = entry.get("file", "data/demo/photos.csv")
-        if isinstance(entry.get("classes"), str):
-            inputs["classes"] = entry["classes"]
+        if isinstance(entry.get("class_ids"), str):
+            inputs["class_ids"] = entry["class_ids"]
         if entry["source"] == "demo":
             inputs["weights"] = "results/weights/foolbox.json"
-        if any(entry.get(key) for key in ("labelled", "classes", "per_class")):
+        if any(entry.get(key) for key in ("labelled", "class_ids", "per_class")):
             labels = self.config["labels"][entry["original"]]
             wnids = labels["format"] == "folders" and "classes" not in labels
             if not (wnids and entry["source"] == "folder"):  # else its folders say it by themselves

@@ -91,7 +91,7 @@ class Looks:
             }
         inputs = {"logits": f"results/logits/{images}/{self.name(model)}.npz"}
         if entry["engine"] in ("conse", "open_clip"):
-            names = entry["class_names"]
+            names = entry["classes"]
             inputs["embeddings"] = f"results/embeddings/{entry['mapper']}/{names}.npz"
             inputs["classes"] = f"results/classes/{names}.csv"
         if "targets" in entry:

@@ -6,7 +6,7 @@ give. Label sets of format reimagenet are restricted unless the entry says ``res
 and image sets with ``show: true`` too, since that says no licence.
 """
 
-from labelwise.grid import Grid
+from labelwise.planning.grid import Grid
 from labelwise.planning.points import CLASSIFY
 
 NEVER = (

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from labelwise.grid import Grid
 from labelwise.planning.analyses import ANALYSES
+from labelwise.planning.grid import Grid
 from labelwise.planning.points import CLASSIFY
 
 JUDGED = ("agreement", "confusions", "gallery", "positions", "reliability")

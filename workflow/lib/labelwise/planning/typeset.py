@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 
-from labelwise.grid import Grid
+from labelwise.planning.grid import Grid
 
 PAPER = {
     "categories": 2,
@@ -68,7 +68,7 @@ def class_names(grid: Grid, experiment: str) -> str:
 
 
 def judged(grid: Grid, experiments: Iterable[str]) -> dict[str, list[str]]:
-    """The files that ``labelwise.verdicts`` reads about some experiments."""
+    """The files that ``labelwise.evaluation.verdicts`` reads about some experiments."""
     return grid.verdict_inputs([p for name in experiments for p in grid.points_of[name]])
 
 

@@ -4,14 +4,13 @@ Every packed file under ``results/`` is a ``cr:FileObject``; every experiment, i
 set is also a ``cr:RecordSet``, so that ``mlcroissant`` reads its rows with their types.
 """
 
-import hashlib
 import mimetypes
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from labelwise import gather
-from labelwise.records import IMAGES, LABELS, NUMBERS
+from labelwise.records import IMAGES, LABELS, NUMBERS, sha256
 
 CONTEXT = {
     "@language": "en",
@@ -121,7 +120,7 @@ def _file(path: Path, name: str) -> dict[str, str]:
         "name": name,
         "contentUrl": name,
         "encodingFormat": kind,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": sha256(path),
     }
 
 

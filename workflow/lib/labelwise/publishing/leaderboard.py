@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import labelwise
-from labelwise import records, selection
+from labelwise import records
 from labelwise.errors import LabelwiseError, cli
-from labelwise.statistics import LEVEL
+from labelwise.evaluation import selection
+from labelwise.evaluation.statistics import LEVEL
 
 FORM = "labelwise-leaderboard-1"
 """What the schema calls this form of the file."""

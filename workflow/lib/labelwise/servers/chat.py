@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise import images, media
+from labelwise import images
+from labelwise.data import media
 from labelwise.engines.base import Question, cut
 from labelwise.servers import entries as servers
 

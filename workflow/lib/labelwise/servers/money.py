@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from labelwise import images
+from labelwise.asking.prompts import Prompt
 from labelwise.errors import LabelwiseError
-from labelwise.prompts import Prompt
 
 CHARACTERS = 3.5
 """Characters of one token."""

@@ -1,6 +1,6 @@
 """What answers outside the class list are (the paper's Table 16)."""
 
-from labelwise.selection import Run, by_run, closed_and_mapped, corrected, prompted
+from labelwise.evaluation.selection import Run, by_run, closed_and_mapped, prompted
 from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Names, Published
@@ -34,32 +34,22 @@ def build(runs: list[Run], details: Details) -> style.Table:
         runs: of an experiment.
         details: its ``results/oop`` rows, see ``labelwise.oop``.
     """
-    panels, shown, found = [], [], by_run(details)
-    for (images, labels), group in corrected(runs).items():
-        rows = [_row(own, found) for own in prompted(group).values()]
-        asked = [row.run for row in rows if row.cells]
-        if asked:
-            shown += asked
-            panels.append(
-                style.Panel(
-                    style.panel_title(images, labels), ("Model",), COLUMNS, style.kind_groups(rows)
-                )
-            )
-    return style.Table(
+    found = by_run(details)
+    return style.by_label_set(
         "answer_kinds",
-        runs[0].experiment,
+        runs,
         "What are the answers that name no listed class?",
-        "Closed-world (CW) answers outside the list: their number (mean over repeats), and in"
-        " percent of it: the words of part of a listed name in any order; exactly a name of"
-        " another known set; a refusal to answer; any other text; nothing that could be read (cut"
-        " off, empty, not parsed, wrongly numbered), which the paper does not tell apart."
-        f" {style.how_scored(shown)}"
-        if panels
-        else "",
-        panels,
-        ""
-        if panels
-        else style.not_run(runs, "closed protocol with a text encoder beside mapper exact"),
+        lambda shown: (
+            "Closed-world (CW) answers outside the list: their number (mean over repeats), and in"
+            " percent of it: the words of part of a listed name in any order; exactly a name of"
+            " another known set; a refusal to answer; any other text; nothing that could be read"
+            " (cut off, empty, not parsed, wrongly numbered), which the paper does not tell apart."
+        ),
+        "closed protocol with a text encoder beside mapper exact",
+        ("Model",),
+        COLUMNS,
+        lambda group: (_row(own, found) for own in prompted(group).values()),
+        style.kind_groups,
     )
 
 

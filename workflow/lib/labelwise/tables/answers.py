@@ -6,8 +6,8 @@ every single number in the CSV (columns ``n_ok`` and on), and in the HTML where 
 
 from dataclasses import replace
 
+from labelwise.evaluation.selection import COUNTED
 from labelwise.records import CATEGORIES
-from labelwise.selection import COUNTED
 from labelwise.tables.style import Cell, Column, Panel, Row, Table
 
 COLUMN = Column("A", "answers", "Answers", "text")

@@ -1,7 +1,7 @@
 """Images per prompt, closed world (the paper's Table 11)."""
 
 from labelwise.analyses.noise import Noise, caption
-from labelwise.selection import Run, closed_batchings, corrected, prompted
+from labelwise.evaluation.selection import Run, closed_batchings, prompted
 from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Published
@@ -16,37 +16,31 @@ PUBLISHED = Published(
 
 def build(runs: list[Run], noise: Noise | None = None) -> style.Table:
     """Closed-world accuracy by images per prompt, in a shuffled order."""
-    panels, shown, several = [], [], False
-    for (images, labels), group in corrected(runs).items():
-        rows: list[style.Row] = []
-        for own in prompted(group).values():
-            for asked in closed_batchings(own):
-                rows += _rows([run for run in asked if not run.same_class], noise)
-        several = several or any(row.run.images_per_prompt > 1 for row in rows if row.cells)
-        shown += [row.run for row in rows if row.cells]
-        panels.append(
-            style.Panel(
-                style.panel_title(images, labels),
-                ("Images", "Order"),
-                COLUMNS,
-                style.model_groups(rows),
-            )
-        )
-    return style.Table(
+    return style.by_label_set(
         "batches",
-        runs[0].experiment,
+        runs,
         "Do several images in one prompt change the answers?",
-        "Closed-world (CW) accuracy in percent by images a prompt, in a shuffled order. Behind each"
-        " number the difference from the model's row with the fewest images a prompt, in percentage"
-        " points or counts (the experiment holds no interval for it). Out of list: answers without"
-        f" a usable class. {caption(noise, {run.model for run in shown})} {style.how_scored(shown)}"
-        if several
-        else "",
-        panels if several else [],
-        ""
-        if several
-        else style.not_run(runs, "closed protocol with two numbers of images a prompt"),
+        lambda shown: (
+            "Closed-world (CW) accuracy in percent by images a prompt, in a shuffled order. Behind"
+            " each number the difference from the model's row with the fewest images a prompt, in"
+            " percentage points or counts (the experiment holds no interval for it). Out of list:"
+            f" answers without a usable class. {caption(noise, {run.model for run in shown})}"
+        ),
+        "closed protocol with two numbers of images a prompt",
+        ("Images", "Order"),
+        COLUMNS,
+        lambda group: _panel(group, noise),
     )
+
+
+def _panel(group: list[Run], noise: Noise | None) -> list[style.Row]:
+    """The rows of a panel; none where no model was asked about several images a prompt."""
+    rows: list[style.Row] = []
+    for own in prompted(group).values():
+        for asked in closed_batchings(own):
+            rows += _rows([run for run in asked if not run.same_class], noise)
+    several = any(row.run.images_per_prompt > 1 for row in rows if row.cells)
+    return rows if several else []
 
 
 def _rows(asked: list[Run], noise: Noise | None) -> list[style.Row]:

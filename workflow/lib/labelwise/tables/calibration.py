@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from labelwise.calibrated import read
-from labelwise.selection import stand_in
+from labelwise.evaluation.calibrated import read
+from labelwise.evaluation.selection import stand_in
 from labelwise.tables import style
 from labelwise.tables.files import command
 

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from labelwise.evaluation.selection import Run, corrected
 from labelwise.records import CATEGORIES
-from labelwise.selection import Run, corrected
 from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Published

@@ -1,7 +1,7 @@
 """What people decided on the cases of an annotation (the paper's Figure 7, as a table)."""
 
 from labelwise.annotation.counts import SETTLED, VERDICTS, Count, categories, deciders, find, load
-from labelwise.selection import stand_in
+from labelwise.evaluation.selection import stand_in
 from labelwise.tables.files import command
 from labelwise.tables.style import Cell, Column, Panel, Row, Table
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from labelwise.evaluation.selection import Run, closed_and_mapped, prompted
 from labelwise.records import CERTAIN
-from labelwise.selection import Run, closed_and_mapped, corrected, prompted
 from labelwise.tables import style
 from labelwise.tables.files import command
 
@@ -24,37 +24,25 @@ def build(runs: list[Run], tokens: Sequence[Mapping[str, str]] = ()) -> style.Ta
     spent: dict[tuple[str, ...], Mapping[str, str]] = {
         (r["images"], r["model"], r["protocol"], r["batching"]): r for r in tokens
     }
-    panels, shown = [], []
-    for (images, labels), group in corrected(runs).items():
-        rows: list[style.Row] = []
-        for own in prompted(group).values():
-            of_model = _rows(own, spent)
-            style.mark_best(of_model, COLUMNS)
-            rows += of_model
-        shown += [row.run for row in rows if row.cells]
-        if rows:
-            stubs = ("Answer", "Protocol")
-            panels.append(
-                style.Panel(
-                    style.panel_title(images, labels), stubs, COLUMNS, style.model_groups(rows)
-                )
-            )
-    return style.Table(
+    return style.by_label_set(
         "decoding",
-        runs[0].experiment,
+        runs,
         "What does it change to let a model name listed classes only, against mapping its answers?",
-        "The same prompt, which lists the class names, answered in different ways. CW: the model"
-        " writes freely and the answer must match a name; CW+: the same answers, those out of the"
-        " list mapped to the nearest name by a text encoder; constrained: greedy decoding that can"
-        " write listed names only; likelihood: the name of the highest probability of all, exactly."
-        " Accuracy in percent; behind each the difference from CW+ in percentage points (same"
-        " images; the experiment holds no interval for it). Bold: best of the model. Tokens are"
-        " computed for each prompt behind what all prompts share, and for its answer (means); CW+"
-        f" costs an embedding of each answer out of the list on top. {style.how_scored(shown)}"
-        if shown
-        else "",
-        panels,
-        "" if panels else style.not_run(runs, "constrained or likelihood protocol"),
+        lambda shown: (
+            "The same prompt, which lists the class names, answered in different ways. CW: the"
+            " model writes freely and the answer must match a name; CW+: the same answers, those"
+            " out of the list mapped to the nearest name by a text encoder; constrained: greedy"
+            " decoding that can write listed names only; likelihood: the name of the highest"
+            " probability of all, exactly. Accuracy in percent; behind each the difference from"
+            " CW+ in percentage points (same images; the experiment holds no interval for it)."
+            " Bold: best of the model. Tokens are computed for each prompt behind what all prompts"
+            " share, and for its answer (means); CW+ costs an embedding of each answer out of the"
+            " list on top."
+        ),
+        "constrained or likelihood protocol",
+        ("Answer", "Protocol"),
+        COLUMNS,
+        lambda group: (row for own in prompted(group).values() for row in _rows(own, spent)),
     )
 
 
@@ -76,6 +64,7 @@ def _rows(own: list[Run], spent: Mapping[tuple[str, ...], Mapping[str, str]]) ->
         for own_cell, column in zip(row.cells, COLUMNS, strict=True):
             if column not in ACCURACIES:
                 own_cell.delta, own_cell.noise = None, False
+    style.mark_best(rows, COLUMNS)
     return rows
 
 

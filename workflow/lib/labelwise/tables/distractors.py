@@ -1,6 +1,8 @@
 """The distractor schemes of multiple choice, of every model (the paper's Table 19)."""
 
-from labelwise.selection import Run, by_model, corrected, prompted, usual_batching
+from collections.abc import Iterator
+
+from labelwise.evaluation.selection import Run, by_model, prompted, usual_batching
 from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Names, Published
@@ -37,37 +39,27 @@ def choices(runs: list[Run], name: str, title: str, shown_models: str = "") -> s
         title: its question.
         shown_models: a sentence on which models are shown, if not all.
     """
-    panels, shown = [], []
-    for (images, labels), group in corrected(runs).items():
-        answering = prompted(group)
-        rows: list[style.Row] = []
-        for model, own in by_model(group).items():
-            asked = [run for run in own if run.kind == "choice"]
-            if asked:
-                closed = [run for run in usual_batching(own) if run.task == "CW"]
-                compared = [*asked, *(closed if model in answering else ())]
-                rows += [_row(run) for run in compared]
-                shown += compared
-            elif model in answering:
-                note = "not run: multiple-choice protocols"
-                rows.append(style.Row((("–", ""), ("", "")), own[0], note=note))
-        if shown:
-            title_of = style.panel_title(images, labels)
-            panels.append(
-                style.Panel(title_of, ("Options", "Answer"), COLUMNS, style.model_groups(rows))
-            )
-    return style.Table(
+    return style.by_label_set(
         name,
-        runs[0].experiment,
+        runs,
         title,
-        f"{_caption(shown)} {shown_models} {style.how_scored(shown)}".replace("  ", " ")
-        if shown
-        else "",
-        panels if shown else [],
-        ""
-        if shown
-        else style.not_run(runs, "multiple-choice protocol scored under corrected labels"),
+        lambda shown: " ".join(filter(None, (_caption(shown), shown_models))),
+        "multiple-choice protocol scored under corrected labels",
+        ("Options", "Answer"),
+        COLUMNS,
+        _rows,
     )
+
+
+def _rows(group: list[Run]) -> Iterator[style.Row]:
+    answering = prompted(group)
+    for model, own in by_model(group).items():
+        if asked := [run for run in own if run.kind == "choice"]:
+            closed = [run for run in usual_batching(own) if run.task == "CW"]
+            yield from map(_row, [*asked, *(closed if model in answering else ())])
+        elif model in answering:
+            note = "not run: multiple-choice protocols"
+            yield style.Row((("–", ""), ("", "")), own[0], note=note)
 
 
 def _caption(runs: list[Run]) -> str:

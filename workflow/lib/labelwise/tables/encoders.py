@@ -1,6 +1,6 @@
 """Text encoders that map answers to class names (CW+, and OW as in the paper's Table 18)."""
 
-from labelwise.selection import Run, corrected, prompted, usual_batching
+from labelwise.evaluation.selection import Run, prompted, usual_batching
 from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Names, Published
@@ -17,35 +17,27 @@ PUBLISHED = Published(18, "full", _setting)
 
 def build(runs: list[Run]) -> style.Table:
     """Accuracy by text encoder and templates, in CW+ and OW."""
-    panels, shown, mapped = [], [], False
-    for (images, labels), group in corrected(runs).items():
-        rows: list[style.Row] = []
-        for own in prompted(group).values():
-            of_model = _rows(usual_batching(own))
-            mapped = mapped or any(row.run.encoder for row in of_model)
-            rows += of_model
-        shown += [row.run for row in rows if row.cells]
-        panels.append(
-            style.Panel(
-                style.panel_title(images, labels),
-                ("Task", "Encoder", "Templates"),
-                style.ACCURACIES,
-                style.model_groups(rows),
-            )
-        )
-    return style.Table(
+    return style.by_label_set(
         "encoders",
-        runs[0].experiment,
+        runs,
         "How much does the text encoder that maps answers to class names decide?",
-        "Accuracy in percent. CW+: closed-world answers out of the list mapped to the nearest class"
-        " name; OW: every open-world answer mapped. The CW row is the same answers by exact match."
-        " Templates: the prompt sentences that names are put into before they are encoded. Bold:"
-        f" best of the model and task. {style.how_scored(shown)}"
-        if mapped
-        else "",
-        panels if mapped else [],
-        "" if mapped else style.not_run(runs, "mapper with a text encoder"),
+        lambda shown: (
+            "Accuracy in percent. CW+: closed-world answers out of the list mapped to the nearest"
+            " class name; OW: every open-world answer mapped. The CW row is the same answers by"
+            " exact match. Templates: the prompt sentences that names are put into before they are"
+            " encoded. Bold: best of the model and task."
+        ),
+        "mapper with a text encoder",
+        ("Task", "Encoder", "Templates"),
+        style.ACCURACIES,
+        _panel,
     )
+
+
+def _panel(group: list[Run]) -> list[style.Row]:
+    """The rows of a panel; none where no text encoder maps."""
+    rows = [row for own in prompted(group).values() for row in _rows(usual_batching(own))]
+    return rows if any(row.run.encoder for row in rows) else []
 
 
 def _rows(own: list[Run]) -> list[style.Row]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from labelwise.analyses.noise import read as read_noise
 from labelwise.errors import cli
+from labelwise.evaluation.selection import COUNTED, load
 from labelwise.records import read_csv, read_json, write_csv, write_text
-from labelwise.selection import COUNTED, load
 from labelwise.tables import answers
 from labelwise.tables.html import to_html
 from labelwise.tables.latex import to_latex

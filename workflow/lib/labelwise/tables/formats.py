@@ -1,7 +1,7 @@
 """Closed world by form of the answer and order of the list (the paper's Table 14)."""
 
 from labelwise.analyses.noise import Noise, caption
-from labelwise.selection import Run, by_model, corrected
+from labelwise.evaluation.selection import Run, by_model
 from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Published
@@ -16,40 +16,37 @@ PUBLISHED = Published(
 
 def build(runs: list[Run], noise: Noise | None = None) -> style.Table:
     """Exact-match accuracy of the closed-world and all-labels protocols of an experiment."""
-    panels, shown, several = [], [], False
-    for (images, labels), group in corrected(runs).items():
-        rows: list[style.Row] = []
-        for own in by_model(group).values():
-            asked = [run for run in own if run.task in ("CW", "all") and run.kind != "classify"]
-            of_model = [_row(run) for run in sorted(asked, key=_order)]
-            for row in of_model[1:]:
-                style.deltas(row, of_model[0], COLUMNS, noise)
-            several = several or len(of_model) > 1
-            rows += of_model
-        shown += [row.run for row in rows]
-        panels.append(
-            style.Panel(
-                style.panel_title(images, labels),
-                ("Protocol", "Answer"),
-                COLUMNS,
-                style.model_groups(rows),
-            )
-        )
-    return style.Table(
+    return style.by_label_set(
         "formats",
-        runs[0].experiment,
+        runs,
         "Do the form of the answer and the order of the class list change the result?",
-        "Accuracy in percent with the whole class list in the prompt and exact matching; behind"
-        " each number the difference in percentage points from the model's first row (the"
-        " experiment holds no interval for it). An answer to a protocol that asks for all classes"
-        " is right if one of them is. Unusable: answers without a class of the list; where all are,"
-        " what is right comes from images without any label."
-        f" {caption(noise, {run.model for run in shown})} {style.how_scored(shown)}"
-        if several
-        else "",
-        panels if several else [],
-        "" if several else style.not_run(runs, "second closed-world protocol of one model"),
+        lambda shown: (
+            "Accuracy in percent with the whole class list in the prompt and exact matching;"
+            " behind each number the difference in percentage points from the model's first row"
+            " (the experiment holds no interval for it). An answer to a protocol that asks for all"
+            " classes is right if one of them is. Unusable: answers without a class of the list;"
+            " where all are, what is right comes from images without any label."
+            f" {caption(noise, {run.model for run in shown})}"
+        ),
+        "second closed-world protocol of one model",
+        ("Protocol", "Answer"),
+        COLUMNS,
+        lambda group: _panel(group, noise),
     )
+
+
+def _panel(group: list[Run], noise: Noise | None) -> list[style.Row]:
+    """The rows of a panel; none where no model was asked in two ways."""
+    rows: list[style.Row] = []
+    several = False
+    for own in by_model(group).values():
+        asked = [run for run in own if run.task in ("CW", "all") and run.kind != "classify"]
+        of_model = [_row(run) for run in sorted(asked, key=_order)]
+        for row in of_model[1:]:
+            style.deltas(row, of_model[0], COLUMNS, noise)
+        several = several or len(of_model) > 1
+        rows += of_model
+    return rows if several else []
 
 
 def _order(run: Run) -> tuple[bool, bool, str]:

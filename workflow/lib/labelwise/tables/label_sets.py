@@ -1,6 +1,6 @@
 """Every label set of every image set, classifiers and prompted models (the paper's Table 9)."""
 
-from labelwise.selection import Run, by_model, corrected, usual_batching
+from labelwise.evaluation.selection import Run, by_model, usual_batching
 from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import TASKS, Names, Published
@@ -35,41 +35,38 @@ PUBLISHED = Published(
 
 def build(runs: list[Run]) -> style.Table:
     """Accuracy under original and corrected labels, one panel an image set and label set."""
-    panels, shown = [], []
-    for (images, labels), group in corrected(runs).items():
-        rows = [
-            style.Row(
-                ((run.name, ""), (run.task, _setting_text(run))),
-                run,
-                [style.cell(run, column) for column in COLUMNS],
-            )
-            for own in by_model(group).values()
-            for run in usual_batching(own)
-            if run.task in ("CW", "MC") and run.n("A")
-        ]
-        if rows:
-            style.mark_best(rows, COLUMNS)
-            shown += [row.run for row in rows]
-            stubs = ("Model", "Task")
-            panels.append(
-                style.Panel(
-                    style.panel_title(images, labels), stubs, COLUMNS, style.kind_groups(rows)
-                )
-            )
-    return style.Table(
+    return style.by_label_set(
         "label_sets",
-        runs[0].experiment,
+        runs,
         "Is a gain from other labels the same on other images and by other annotators?",
-        "Accuracy in percent, a part for each image set and label set. CW: closed world or"
-        " classification; MC: multiple choice. Gain: corrected minus original in percentage points,"
-        " with an interval paired on the same images. Where the oracle answers with the original"
-        " label, its row is the accuracy of those labels. Bold: best of its column, controls aside."
-        f" {style.how_scored(shown)}"
-        if panels
-        else "",
-        panels,
-        "" if panels else style.not_run(runs, "label set that differs from the original labels"),
+        lambda shown: (
+            "Accuracy in percent, a part for each image set and label set. CW: closed world or"
+            " classification; MC: multiple choice. Gain: corrected minus original in percentage"
+            " points, with an interval paired on the same images. Where the oracle answers with"
+            " the original label, its row is the accuracy of those labels. Bold: best of its"
+            " column, controls aside."
+        ),
+        "label set that differs from the original labels",
+        ("Model", "Task"),
+        COLUMNS,
+        _rows,
+        style.kind_groups,
     )
+
+
+def _rows(group: list[Run]) -> list[style.Row]:
+    rows = [
+        style.Row(
+            ((run.name, ""), (run.task, _setting_text(run))),
+            run,
+            [style.cell(run, column) for column in COLUMNS],
+        )
+        for own in by_model(group).values()
+        for run in usual_batching(own)
+        if run.task in ("CW", "MC") and run.n("A")
+    ]
+    style.mark_best(rows, COLUMNS)
+    return rows
 
 
 def _setting_text(run: Run) -> str:

@@ -1,6 +1,6 @@
 """Main comparison (the paper's Table 4): models under original and corrected labels."""
 
-from labelwise.selection import Run, by_model, corrected, representative
+from labelwise.evaluation.selection import Run, by_model, representative
 from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Published, by_task
@@ -17,27 +17,23 @@ PUBLISHED = Published(
 
 def build(runs: list[Run]) -> style.Table:
     """The main comparison: one row a model, percent."""
-    panels, shown = [], []
-    for (images, labels), group in corrected(runs).items():
-        rows = [_row(own) for own in by_model(group).values()]
-        style.mark_best(rows, COLUMNS, ranked=True)
-        shown += [row.run for row in rows if row.cells]
-        panels.append(
-            style.Panel(
-                style.panel_title(images, labels),
-                ("Model", "Task"),
-                COLUMNS,
-                style.kind_groups(rows),
-            )
-        )
-    return style.Table(
+    return style.by_label_set(
         "main",
-        runs[0].experiment,
+        runs,
         "How do the models compare under the original and under the corrected labels?",
-        _caption(shown) if shown else "",
-        panels,
-        "" if panels else style.not_run(runs, "label set that differs from the original labels"),
+        _caption,
+        "closed-world, open-world or classification protocol",
+        ("Model", "Task"),
+        COLUMNS,
+        _rows,
+        style.kind_groups,
     )
+
+
+def _rows(group: list[Run]) -> list[style.Row]:
+    rows = [_row(own) for own in by_model(group).values()]
+    style.mark_best(rows, COLUMNS, ranked=True)
+    return rows
 
 
 def _row(own: list[Run]) -> style.Row:
@@ -63,7 +59,6 @@ def _caption(runs: list[Run]) -> str:
             " accuracy under the corrected labels stand for it, as in the paper: a choice made on"
             " the test images, so its row is optimistic.",
             f"Images a prompt: {sizes}.",
-            style.how_scored(runs),
         ]
     )
 

@@ -1,7 +1,7 @@
 """How many answers outside the class list a text encoder maps rightly (the paper's Table 15)."""
 
+from labelwise.evaluation.selection import Run, closed_and_mapped, mapped_right, prompted
 from labelwise.records import CATEGORIES
-from labelwise.selection import Run, closed_and_mapped, corrected, mapped_right, prompted
 from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Names, Published, Rows
@@ -50,25 +50,24 @@ PUBLISHED = Published(
 
 def build(runs: list[Run]) -> style.Table:
     """Out-of-list answers in CW by category, and how many CW+ maps rightly."""
-    panels, shown = [], []
-    for (images, labels), group in corrected(runs).items():
-        rows: list[style.Row] = []
-        for own in prompted(group).values():
-            rows += _rows(own)
-        shown += [row.run for row in rows if row.cells]
-        if shown:
-            panels.append(
-                style.Panel(
-                    style.panel_title(images, labels), ("Category",), COLUMNS, _groups(rows)
-                )
-            )
-    return style.Table(
+    return style.by_label_set(
         "mapped_answers",
-        runs[0].experiment,
+        runs,
         "What does mapping make of the answers that name no listed class?",
-        _caption(shown) if shown else "",
-        panels,
-        "" if panels else style.not_run(runs, "closed protocol with mapper exact (CW)"),
+        lambda shown: (
+            "Closed-world answers, counts (means over repeats) and percent. Out of list: a text"
+            " that is no listed name; abstained: a refusal to answer; unusable: cut off, empty,"
+            " not parsed or wrongly numbered. Rate: all three among the images of the category."
+            " Mapped right: of the answers out of list or abstained, those whose nearest class"
+            " name is a right label (the mapper stands behind the model's name and is chosen as in"
+            " the main table). On N images no label can be right, so nothing is counted there, nor"
+            " in A: the paper's A counts every such answer as right."
+        ),
+        "closed protocol with mapper exact (CW)",
+        ("Category",),
+        COLUMNS,
+        lambda group: (row for own in prompted(group).values() for row in _rows(own)),
+        _groups,
     )
 
 
@@ -79,19 +78,6 @@ def _groups(rows: list[style.Row]) -> list[tuple[str, list[style.Row]]]:
         else (name, of_model)
         for name, of_model in style.model_groups(rows)
     ]
-
-
-def _caption(runs: list[Run]) -> str:
-    return (
-        "Closed-world answers, counts (means over repeats) and percent. Out of list: a text that is"
-        " no listed name; abstained: a refusal to answer; unusable: cut off, empty, not parsed or"
-        " wrongly numbered. Rate: all three among the images of the category. Mapped right: of the"
-        " answers out of list or abstained, those whose nearest class name is a right label (the"
-        " mapper stands behind the model's name and is chosen as in the main table). On N images no"
-        " label can be right, so nothing is counted there, nor in A: the paper's A counts every"
-        " such answer as right."
-        f" {style.how_scored(runs)}"
-    )
 
 
 def _rows(own: list[Run]) -> list[style.Row]:

@@ -1,6 +1,6 @@
 """Multiple choice beside closed world, of the best model (the paper's Table 7)."""
 
-from labelwise.selection import Run, accuracy, by_model, corrected, prompted
+from labelwise.evaluation.selection import Run, accuracy, by_model, corrected, prompted
 from labelwise.tables import distractors
 from labelwise.tables.files import command
 from labelwise.tables.published import Published

@@ -2,9 +2,9 @@
 
 from labelwise.analyses.noise import noisiest
 from labelwise.analyses.numerics import COLUMNS as NAMES
+from labelwise.evaluation.selection import stand_in
+from labelwise.evaluation.statistics import wilson
 from labelwise.records import read_csv
-from labelwise.selection import stand_in
-from labelwise.statistics import wilson
 from labelwise.tables import style
 from labelwise.tables.files import command
 

@@ -1,7 +1,7 @@
 """The order of the images in a prompt, closed world (the paper's Table 12)."""
 
 from labelwise.analyses.noise import Noise, caption
-from labelwise.selection import Run, closed_batchings, corrected, prompted
+from labelwise.evaluation.selection import Run, closed_batchings, prompted
 from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Names, Published
@@ -24,42 +24,28 @@ PUBLISHED = Published(12, "ten-per-class", _setting)
 
 def build(runs: list[Run], noise: Noise | None = None) -> style.Table:
     """Closed world with mixed prompts and with prompts of one class."""
-    panels, shown, compared = [], [], False
-    for (images, labels), group in corrected(runs).items():
-        rows: list[style.Row] = []
-        for own in prompted(group).values():
-            of_model = [row for asked in closed_batchings(own) for row in _rows(asked, noise)]
-            compared = compared or bool(of_model)
-            if not of_model:
-                note = "not run: closed world (CW) in both orders"
-                of_model = [style.Row((("–", ""), ("", "")), own[0], note=note)]
-            rows += of_model
-        shown += [row.run for row in rows if row.cells]
-        panels.append(
-            style.Panel(
-                style.panel_title(images, labels),
-                ("Images", "Order"),
-                COLUMNS,
-                style.model_groups(rows),
-            )
-        )
-    return style.Table(
+    return style.by_label_set(
         "order",
-        runs[0].experiment,
+        runs,
         "Does it help to see images of one class together?",
-        "Closed-world (CW) accuracy in percent. Shuffled: classes are mixed in a prompt; same"
-        " class: all images of a prompt share their original label. Behind each number the"
-        " difference from the shuffled order with as many images a prompt, in percentage points or"
-        " counts (the"
-        f" experiment holds no interval for it). Out of list: answers without a usable class."
-        f" {caption(noise, {run.model for run in shown})} {style.how_scored(shown)}"
-        if compared
-        else "",
-        panels if compared else [],
-        ""
-        if compared
-        else style.not_run(runs, "closed protocol in a shuffled and a same-class order"),
+        lambda shown: (
+            "Closed-world (CW) accuracy in percent. Shuffled: classes are mixed in a prompt; same"
+            " class: all images of a prompt share their original label. Behind each number the"
+            " difference from the shuffled order with as many images a prompt, in percentage"
+            " points or counts (the experiment holds no interval for it). Out of list: answers"
+            f" without a usable class. {caption(noise, {run.model for run in shown})}"
+        ),
+        "closed protocol in a shuffled and a same-class order",
+        ("Images", "Order"),
+        COLUMNS,
+        lambda group: (row for own in prompted(group).values() for row in _of_model(own, noise)),
     )
+
+
+def _of_model(own: list[Run], noise: Noise | None) -> list[style.Row]:
+    note = "not run: closed world (CW) in both orders"
+    rows = [row for asked in closed_batchings(own) for row in _rows(asked, noise)]
+    return rows or [style.Row((("–", ""), ("", "")), own[0], note=note)]
 
 
 def _rows(asked: list[Run], noise: Noise | None) -> list[style.Row]:

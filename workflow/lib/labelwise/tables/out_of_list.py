@@ -1,7 +1,7 @@
 """Closed-world answers that name no listed class, by category (the paper's Table 5)."""
 
+from labelwise.evaluation.selection import Run, closed_and_mapped, prompted
 from labelwise.records import CATEGORIES
-from labelwise.selection import Run, closed_and_mapped, corrected, prompted
 from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Published
@@ -12,28 +12,20 @@ PUBLISHED = Published(5, "full")
 
 def build(runs: list[Run]) -> style.Table:
     """Share of closed-world answers outside the class list, percent."""
-    panels, shown = [], []
-    for (images, labels), group in corrected(runs).items():
-        rows = [_row(own) for own in prompted(group).values()]
-        asked = [row.run for row in rows if row.cells]
-        if asked:
-            shown += asked
-            panels.append(
-                style.Panel(
-                    style.panel_title(images, labels), ("Model",), COLUMNS, style.kind_groups(rows)
-                )
-            )
-    return style.Table(
+    return style.by_label_set(
         "out_of_list",
-        runs[0].experiment,
+        runs,
         "How often does a closed-world answer name no listed class?",
-        "Share of the images of a category, in percent, whose closed-world (CW) answer is none of"
-        " the listed names: other texts, refusals, and answers that are cut off, empty, not parsed"
-        f" or wrongly numbered. {style.how_scored(shown)}"
-        if panels
-        else "",
-        panels,
-        "" if panels else style.not_run(runs, "closed protocol with mapper exact (CW)"),
+        lambda shown: (
+            "Share of the images of a category, in percent, whose closed-world (CW) answer is none"
+            " of the listed names: other texts, refusals, and answers that are cut off, empty, not"
+            " parsed or wrongly numbered."
+        ),
+        "closed protocol with mapper exact (CW)",
+        ("Model",),
+        COLUMNS,
+        lambda group: map(_row, prompted(group).values()),
+        style.kind_groups,
     )
 
 

@@ -1,7 +1,7 @@
 """Where an image stands in the prompt, closed world (the paper's Table 13)."""
 
 from labelwise.analyses.noise import Noise, caption
-from labelwise.selection import Run, by_run, closed_batchings, corrected, prompted, restricted
+from labelwise.evaluation.selection import Run, by_run, closed_batchings, prompted, restricted
 from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Names, Published
@@ -29,46 +29,36 @@ def build(runs: list[Run], details: Details, noise: Noise | None = None) -> styl
         details: its scores by position, see ``labelwise.positions``.
         noise: of the models, by which differences are marked.
     """
-    panels, shown, scores = [], [], by_run(details)
-    for (images, labels), group in corrected(runs).items():
-        rows: list[style.Row] = []
-        for own in prompted(group).values():
-            of_model = [
-                row
-                for asked in closed_batchings(own)
-                for row in _rows([run for run in asked if not run.same_class], scores, noise)
-            ]
-            if not of_model:
-                note = "not run: closed world (CW) with several images a prompt"
-                of_model = [style.Row((("–", ""), ("", "")), own[0], note=note)]
-            rows += of_model
-        asked = [row.run for row in rows if row.cells]
-        if asked:
-            shown += asked
-            stubs = ("Position", "Images")
-            panels.append(
-                style.Panel(
-                    style.panel_title(images, labels), stubs, COLUMNS, style.model_groups(rows)
-                )
-            )
-    return style.Table(
+    scores = by_run(details)
+    return style.by_label_set(
         "position",
-        runs[0].experiment,
+        runs,
         "Does it matter where in the prompt an image stands?",
-        "Closed-world (CW) accuracy in percent. Position: the place of an image in its prompt of"
-        " the run with most images a prompt; the rows below it are the same images by images a"
-        " prompt, where their place may be another. Behind each number the difference from the row"
-        " with the fewest, in percentage points or counts (without an interval). Out of list:"
-        " answers"
-        f" without a usable class. {caption(noise, {run.model for run in shown})}"
-        f" {style.how_scored(shown)}"
-        if panels
-        else "",
-        panels,
-        ""
-        if panels
-        else style.not_run(runs, "closed protocol with two numbers of images a prompt"),
+        lambda shown: (
+            "Closed-world (CW) accuracy in percent. Position: the place of an image in its prompt"
+            " of the run with most images a prompt; the rows below it are the same images by"
+            " images a prompt, where their place may be another. Behind each number the difference"
+            " from the row with the fewest, in percentage points or counts (without an interval)."
+            " Out of list: answers without a usable class."
+            f" {caption(noise, {run.model for run in shown})}"
+        ),
+        "closed protocol with two numbers of images a prompt",
+        ("Position", "Images"),
+        COLUMNS,
+        lambda group: (
+            row for own in prompted(group).values() for row in _of_model(own, scores, noise)
+        ),
     )
+
+
+def _of_model(own: list[Run], scores: dict, noise: Noise | None) -> list[style.Row]:
+    note = "not run: closed world (CW) with several images a prompt"
+    rows = [
+        row
+        for asked in closed_batchings(own)
+        for row in _rows([run for run in asked if not run.same_class], scores, noise)
+    ]
+    return rows or [style.Row((("–", ""), ("", "")), own[0], note=note)]
 
 
 def _rows(asked: list[Run], scores: dict, noise: Noise | None) -> list[style.Row]:

@@ -1,6 +1,6 @@
 """CW, CW+ and OW of each prompted model (the paper's Table 6), and the same with short lists."""
 
-from labelwise.selection import Run, corrected, prompted, representative, usual_batching
+from labelwise.evaluation.selection import Run, prompted, representative, usual_batching
 from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Published, by_task
@@ -13,41 +13,26 @@ PUBLISHED = Published(6, "full", by_task)
 
 def build(runs: list[Run]) -> style.Table:
     """Closed world with exact matching (CW), with mapping (CW+), and open world (OW)."""
-    panels, shown = [], []
-    for (images, labels), group in corrected(runs).items():
-        rows: list[style.Row] = []
-        for own in prompted(group).values():
-            of_model = _rows(usual_batching(own))
-            style.mark_best(of_model, style.ACCURACIES)
-            rows += of_model
-        shown += [row.run for row in rows if row.cells]
-        if rows:
-            panels.append(
-                style.Panel(
-                    style.panel_title(images, labels),
-                    ("Task", "Protocol"),
-                    style.ACCURACIES,
-                    style.model_groups(rows),
-                )
-            )
-    return style.Table(
+    return style.by_label_set(
         "protocols",
-        runs[0].experiment,
+        runs,
         "What does mapping answers to class names change, and what a prompt without the list?",
-        "Accuracy in percent. CW: the prompt lists the class names and the answer must match one"
-        " exactly; CW+: the same answers, those out of the list mapped to the nearest name by a"
-        " text encoder; CN and CN+: the same with a few names chosen for each image; OW: no list in"
-        " the prompt, every answer mapped. Behind each number the"
-        " difference from the model's CW (or CN) row in percentage points (same images; the"
-        " experiment holds no interval for it). Bold: best of the model. CW+, CN+ and OW use one"
-        " encoder a model, that of its row with the highest accuracy under the corrected labels: a"
-        f" choice made on the test images. {style.how_scored(shown)}"
-        if shown
-        else "",
-        panels,
-        ""
-        if panels
-        else style.not_run(runs, "closed or open protocol scored under corrected labels"),
+        lambda shown: (
+            "Accuracy in percent. CW: the prompt lists the class names and the answer must match"
+            " one exactly; CW+: the same answers, those out of the list mapped to the nearest name"
+            " by a text encoder; CN and CN+: the same with a few names chosen for each image; OW:"
+            " no list in the prompt, every answer mapped. Behind each number the difference from"
+            " the model's CW (or CN) row in percentage points (same images; the experiment holds"
+            " no interval for it). Bold: best of the model. CW+, CN+ and OW use one encoder a"
+            " model, that of its row with the highest accuracy under the corrected labels: a"
+            " choice made on the test images."
+        ),
+        "closed or open protocol scored under corrected labels",
+        ("Task", "Protocol"),
+        style.ACCURACIES,
+        lambda group: (
+            row for own in prompted(group).values() for row in _rows(usual_batching(own))
+        ),
     )
 
 
@@ -76,6 +61,7 @@ def _rows(own: list[Run]) -> list[style.Row]:
                     note = f"not run: {task}{with_mapper}"
                     rows.append(style.Row(((task, ""), (protocol, "")), own[0], note=note))
     _against_closed(rows)
+    style.mark_best(rows, style.ACCURACIES)
     return rows
 
 

@@ -1,8 +1,8 @@
 """Does the choice of labels change who is best? Ranks with uncertainty, and a ceiling."""
 
 from labelwise.analyses.ranks import COLUMNS as NAMES
+from labelwise.evaluation.selection import stand_in
 from labelwise.records import read_csv
-from labelwise.selection import stand_in
 from labelwise.tables import style
 from labelwise.tables.files import command
 

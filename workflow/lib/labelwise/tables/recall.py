@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from labelwise.selection import Run, by_model, by_run, differing, usual_batching
+from labelwise.evaluation.selection import Run, by_model, by_run, differing, usual_batching
 from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Names, Published

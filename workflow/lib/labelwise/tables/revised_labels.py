@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from labelwise.selection import Run, by_model, representative
+from labelwise.evaluation.selection import Run, by_model, representative
 from labelwise.tables import style
 from labelwise.tables.files import command
 

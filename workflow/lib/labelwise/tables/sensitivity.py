@@ -3,8 +3,8 @@
 from labelwise.analyses.factors import said
 from labelwise.analyses.noise import Noise, caption, within
 from labelwise.analyses.sensitivity import COLUMNS as NAMES
+from labelwise.evaluation.selection import stand_in
 from labelwise.records import read_csv
-from labelwise.selection import stand_in
 from labelwise.tables import style
 from labelwise.tables.files import command
 

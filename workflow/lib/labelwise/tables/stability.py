@@ -1,6 +1,6 @@
 """The same questions asked several times (the paper's Table 17)."""
 
-from labelwise.selection import Run, corrected, prompted
+from labelwise.evaluation.selection import Run, prompted
 from labelwise.tables import style
 from labelwise.tables.files import command
 from labelwise.tables.published import Published
@@ -15,42 +15,30 @@ PUBLISHED = Published(
 
 def build(runs: list[Run]) -> style.Table:
     """Closed-world runs that were repeated, mean over repeats, percent."""
-    panels, shown = [], []
-    for (images, labels), group in corrected(runs).items():
-        rows = [
-            style.Row(
-                ((str(run.images_per_prompt), ""), (str(run.repeats), "")),
-                run,
-                [style.cell(run, column) for column in COLUMNS],
-            )
+    return style.by_label_set(
+        "stability",
+        runs,
+        "How far does a model agree with itself when it is asked again?",
+        lambda shown: (
+            "Closed-world (CW) accuracy in percent, mean over repeats of the very same prompts;"
+            " images a prompt. An interval of no width: every repeat scored alike. Out of list:"
+            " answers without a usable class."
+        ),
+        "closed protocol that was asked several times (repeats)",
+        ("Images", "Repeats"),
+        COLUMNS,
+        lambda group: (
+            _row(run)
             for own in prompted(group).values()
             for run in own
             if run.task == "CW" and run.repeats > 1
-        ]
-        shown += [row.run for row in rows]
-        if rows:
-            panels.append(
-                style.Panel(
-                    style.panel_title(images, labels),
-                    ("Images", "Repeats"),
-                    COLUMNS,
-                    style.model_groups(rows),
-                )
-            )
-    return style.Table(
-        "stability",
-        runs[0].experiment,
-        "How far does a model agree with itself when it is asked again?",
-        "Closed-world (CW) accuracy in percent, mean over repeats of the very same prompts; images"
-        " a prompt. An interval of no width: every repeat scored alike. Out of list: answers"
-        f" without a usable class. {style.how_scored(shown)}"
-        if shown
-        else "",
-        panels,
-        ""
-        if panels
-        else style.not_run(runs, "closed protocol that was asked several times (repeats)"),
+        ),
     )
+
+
+def _row(run: Run) -> style.Row:
+    stubs = ((str(run.images_per_prompt), ""), (str(run.repeats), ""))
+    return style.Row(stubs, run, [style.cell(run, column) for column in COLUMNS])
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from labelwise.analyses.noise import MARK, Noise, within
-from labelwise.selection import MODEL_KINDS, Run
-from labelwise.statistics import ranks, wilson
+from labelwise.evaluation.selection import MODEL_KINDS, Run, corrected
+from labelwise.evaluation.statistics import ranks, wilson
 
 
 @dataclass(frozen=True)
@@ -181,6 +181,43 @@ def not_run(runs: Sequence[Run], missing: str) -> str:
 def panel_title(images: str, labels: str) -> str:
     """Heading of one panel."""
     return f"Images {images}, corrected labels {labels}"
+
+
+def by_label_set(
+    name: str,
+    runs: Sequence[Run],
+    title: str,
+    caption: Callable[[list[Run]], str],
+    missing: str,
+    stubs: Sequence[str],
+    columns: Sequence[Column],
+    rows: Callable[[list[Run]], Iterable[Row]],
+    groups: Callable[[list[Row]], list[tuple[str, list[Row]]]] = model_groups,
+) -> Table:
+    """A table with a panel for each image set and label set that has numbers.
+
+    Args:
+        name: of the table.
+        runs: of an experiment, at least one.
+        title: the question that the table answers.
+        caption: of the runs that are shown; how they were scored is said after it.
+        missing: what an experiment lacks whose table has no panel.
+        stubs: headings of the columns before the numbers.
+        columns: of numbers.
+        rows: the rows of one panel, from the runs of its image set and label set.
+        groups: how rows are put under headings.
+    """
+    panels: list[Panel] = []
+    shown: list[Run] = []
+    for (images, labels), group in corrected(runs).items():
+        own = list(rows(group))
+        if asked := [row.run for row in own if row.cells]:
+            shown += asked
+            panels.append(Panel(panel_title(images, labels), stubs, columns, groups(own)))
+    experiment = runs[0].experiment
+    if not panels:
+        return Table(name, experiment, title, "", [], not_run(runs, missing))
+    return Table(name, experiment, title, f"{caption(shown)} {how_scored(shown)}", panels)
 
 
 NARROWED = (

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from labelwise import class_ids, records
+from labelwise import records
+from labelwise.data import class_ids
 from labelwise.errors import LabelwiseError
 
 COLUMNS = ("image", "candidates")

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Collection
 from pathlib import Path
 
-from labelwise import prompts
+from labelwise.asking import prompts
 from labelwise.errors import LabelwiseError
 
 

@@ -15,9 +15,6 @@ WHOLE = {"position", "images_per_prompt", "right", "original_right", "stands"}
 SINGLE = ("S+", "S-")
 """The categories of images with exactly one label."""
 
-LEAVES = ("S+", "S-", "M+", "M-", "N")
-"""The categories that part the images."""
-
 COLUMNS = (
     "experiment",
     "images",

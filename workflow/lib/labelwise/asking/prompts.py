@@ -23,7 +23,7 @@ from typing import Any
 
 from labelwise import draw, records
 from labelwise.classnames import Names
-from labelwise.errors import LabelwiseError
+from labelwise.errors import LabelwiseError, brief
 
 KEYS = ("system", "image", "closing", "primer")
 HEADER = {"kind": str, "answer": str, "format": str, "images_per_prompt": int}
@@ -109,7 +109,7 @@ def render(header: dict, request: dict, without: Collection[int] = ()) -> Prompt
         system=request.get("system", header["system"]),
         user=user,
         primer=request.get("primer", header["primer"]),
-        schema=request.get("schema", header["schema"]),
+        schema=request.get("schema", header.get("schema")),
     )
 
 
@@ -148,13 +148,11 @@ def fill(path: str | Path, templates: dict[str, Any], key: str, **variables: Any
 
     ``system`` and ``closing`` lose the line ends at their end.
     """
-    import jinja2
-
     try:
         text = templates[key].render(**variables)
         return text.rstrip("\n") if key in ("system", "closing") else text
-    except jinja2.TemplateError as error:
-        raise LabelwiseError(f"{path}: {key}: {error}") from None
+    except Exception as error:  # an expression in a template raises anything
+        raise LabelwiseError(f"{path}: {key}: {brief(error)}") from None
 
 
 def class_list(

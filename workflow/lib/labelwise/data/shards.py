@@ -19,7 +19,7 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from labelwise import hub
+from labelwise.data import hub
 from labelwise.errors import LabelwiseError, brief
 
 POINTER = re.compile(r"tar:(.+):(\d+):(\d+)|parquet:(.+):(\d+):(\d+):([^:]+)")

@@ -24,7 +24,6 @@ and ``n_classes``, 1000 by default):
                   exactly one label, one of the four classes: the paper's WeaselGT) or all
 """
 
-import hashlib
 import itertools
 import json
 import re
@@ -32,7 +31,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from labelwise import hub, packaged, records, shards
+from labelwise import records
+from labelwise.data import hub, packaged, shards
 from labelwise.errors import LabelwiseError, brief
 
 UNSURE = -1
@@ -81,7 +81,7 @@ def source(spec: Spec, key: str = "file") -> Path:
 
 def check(path: Path, sha256: str) -> None:
     """Raise where a file is not the one that is known by its SHA-256."""
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = records.sha256(path)
     if found != sha256.lower():
         raise LabelwiseError(
             f"{path}: sha256 is {found}, expected {sha256}: another version of the file, or damaged"

@@ -31,7 +31,7 @@ import numpy as np
 
 from labelwise import weights
 from labelwise.errors import LabelwiseError, brief
-from labelwise.vectors import Cache
+from labelwise.reading.vectors import Cache
 
 FORM = 2
 """Number of the way texts are encoded here; raising it makes old cache rows unused."""
@@ -64,7 +64,7 @@ class Encoder:
         self._compute: Encode | None = None
 
     def encode_together(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors of a whole list, in batches, as ``encode``; the cache is not used."""
+        """Vectors [n, d] of a whole list, in batches, as ``encode``; the cache is not used."""
         return self._fresh([text.encode("utf-8", "replace").decode() for text in texts])
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:

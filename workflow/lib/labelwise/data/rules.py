@@ -37,7 +37,7 @@ OPTIONS = {
     "uncertain": ("ignore", "void"),
     "sign": ("plain", "equivalents"),
 }
-PAPER_PAIRS = Path(__file__).resolve().parents[3] / "config" / "equivalents" / "paper.csv"
+PAPER_PAIRS = Path(__file__).resolve().parents[4] / "config" / "equivalents" / "paper.csv"
 
 MAX_CLASSES = 100_000
 """No class id reaches this; a larger number in a file is a mistake."""

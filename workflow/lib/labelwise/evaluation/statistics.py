@@ -162,7 +162,7 @@ def _resample(
 
 
 def percentile(replicates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % percentile interval of bootstrap replicates, along the first axis."""
+    """95 % percentile interval of bootstrap replicates [replicates, ...]: low [...], high [...]."""
     low, high = np.quantile(replicates, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
     return low, high
 

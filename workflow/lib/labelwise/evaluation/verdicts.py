@@ -9,9 +9,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from labelwise.evaluation.selection import Run, predictions
 from labelwise.score import answer_key, read_predictions
 from labelwise.scoring import Judged, Key
-from labelwise.selection import Run, predictions
 
 
 class Judge:

@@ -1,15 +1,15 @@
 """How answers are worded: wrapping, refusals, options named by letter, and what denies them.
 
 - Harmless wrapping is white space, quotes, asterisks, backquotes and one full stop at the end.
-- a letter may have punctuation or words around it ("(B)", "The answer is B."). Two options, or a
+- A letter may have punctuation or words around it ("(B)", "The answer is B."). Two options, or a
   letter beside another option's name, are a ``parse_error``; "A" before a word is an article;
-- a letter that is denied is a ``parse_error``, never a choice: a word of denial (``DENIALS``:
+- A letter that is denied is a ``parse_error``, never a choice: a word of denial (``DENIALS``:
   "not", "n't", "neither", "rule out", "wrong"; options' names aside) in the letter's clause, or a
   verdict right after it ("A. Incorrect."). A clause ends at a full stop, an exclamation mark, a
   semicolon, a line's end, ", but", ", so", and at "because" after the letter; not at a comma, a
   colon or a question mark. Only a text that is the bare letter, and a stated answer ("the answer is
   B", "Answer: B") that no denial comes before in its clause, are free of this. Option names are
-  never looked for amid words: "not a goldfish" is no answer by name;
+  never looked for amid words: "not a goldfish" is no answer by name.
 """
 
 import bisect

@@ -17,7 +17,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from labelwise import draw, packaged, records
+from labelwise import draw, records
+from labelwise.data import packaged
 from labelwise.errors import LabelwiseError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -90,7 +91,7 @@ def synsets(out: Path, per_class: int) -> int:
     Raises:
         LabelwiseError: timm, which has the names, is not installed, or there is no demo set here.
     """
-    from labelwise.label_formats import wnids
+    from labelwise.data.label_formats import wnids
 
     large, words = (
         records.read_text(packaged.file("timm", f"data/_info/{name}.txt")).splitlines()

@@ -37,7 +37,7 @@ class Cache:
                 ) from None
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
-        """The vectors (float32) of those keys that are held."""
+        """The vectors (float32 [d]) of those keys that are held."""
         found: dict[bytes, np.ndarray] = {}
         with self._reading() as db:
             for start in range(0, len(keys), 500):

@@ -39,7 +39,7 @@ STOPS = ("\n", ".", ",")
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
 """Of the workflow, in whose folder a study is made and run."""
 
-TEMPLATE = Path(__file__).resolve().parents[3] / "config" / "own.yaml.j2"
+TEMPLATE = Path(__file__).resolve().parents[4] / "config" / "own.yaml.j2"
 """What ``config.yaml`` is made from."""
 
 

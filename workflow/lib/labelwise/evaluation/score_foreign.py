@@ -1,6 +1,7 @@
 """Scoring predictions made elsewhere: ``python -m labelwise.scoring PREDICTIONS LABELS...``.
 
-Label sets are named as configured, or are files; ``labelwise.foreign`` says what predictions are.
+Label sets are named as configured, or are files; ``labelwise.reading.foreign`` says what
+predictions are.
 """
 
 import argparse
@@ -9,10 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from labelwise import classnames, foreign, label_formats, labels, records
+from labelwise import classnames, labels, records
+from labelwise.data import label_formats
+from labelwise.data.rules import OPTIONS, Rules
 from labelwise.errors import LabelwiseError, cli
-from labelwise.foreign import Predictions, Vocabulary
-from labelwise.rules import OPTIONS, Rules
+from labelwise.reading import foreign
+from labelwise.reading.foreign import Predictions, Vocabulary
 from labelwise.scoring import Key
 
 NO_FILE = ("real", "imagenet")

@@ -1,0 +1,1 @@
+"""Classes to numbers: statistics, verdicts, and which rows of an experiment are shown."""
