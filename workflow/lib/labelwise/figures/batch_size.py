@@ -36,14 +36,15 @@ def build(data: tuple[list[Run], Noise]) -> Figure:
     figure, axes = style.grid(
         len(panels), 3, 1.75, 0.75, "images in one prompt", "accuracy, corrected labels (%)"
     )
+    marked = False
     for axis, (title, own) in zip(axes, panels, strict=True):
-        _panel(axis, own, sizes, noise)
+        marked |= _panel(axis, own, sizes, noise)
         axis.set_title(style.plain(title), loc="left")
     shown = [task for task in TASKS if any(r.task == task for _, own in panels for r in own)]
     orders = [o for o in ORDERS if any(_order(r) == o for _, own in panels for r in own)]
     handles = [Line2D([], [], color=TASKS[task], linewidth=2.5) for task in shown]
     texts = list(shown)
-    if any(own[0].model in noise for _, own in panels):
+    if marked:
         sign, text = style.noise_handle()
         handles, texts = [*handles, sign], [*texts, text]
     handles += [
@@ -68,7 +69,9 @@ def _order(run: Run) -> str:
     return "shuffled" if run.order.startswith("shuffled") else "same class"
 
 
-def _panel(axis: Axes, own: list[Run], sizes: list[int], noise: Noise) -> None:
+def _panel(axis: Axes, own: list[Run], sizes: list[int], noise: Noise) -> bool:
+    """Draw one panel; whether a difference in it is marked as no more than noise."""
+    marked = False
     series = [(task, order) for task in TASKS for order in ORDERS]
     for place, (task, order) in enumerate(series):
         line, mark, fill = ORDERS[order]
@@ -88,15 +91,18 @@ def _panel(axis: Axes, own: list[Run], sizes: list[int], noise: Noise) -> None:
             style.interval(axis, x, (value, low, high), TASKS[task], mark, **look)
             if run.images_per_prompt > 1 and _alike(run, points[0], noise):
                 style.above(axis, x, high, MARK, TASKS[task])
+                marked = True
     for size, task in itertools.product(sizes, TASKS):
         pair = [r for r in own if r.task == task and r.images_per_prompt == size and _order(r)]
         if len(pair) == 2 and _alike(pair[0], pair[1], noise):
             x = sizes.index(size) + 0.05 * (len(series) + 1) / 2
             _bracket(axis, x, list(map(accuracy, pair)), TASKS[task])
+            marked = True
     axis.grid(axis="y")
     axis.margins(y=0.1)  # room for the marks
     axis.set_xticks(range(len(sizes)), list(map(str, sizes)))
     axis.set_xlim(-0.4, len(sizes) - 0.6)
+    return marked
 
 
 def _alike(one: Run, other: Run, noise: Noise) -> bool:

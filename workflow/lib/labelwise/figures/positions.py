@@ -53,21 +53,24 @@ def build(data: "tuple[DataFrame, Noise]") -> Figure:
         "position in the prompt\n(images there in brackets)",
         "accuracy, corrected labels (%)",
     )
+    marked = False
     for axis, (title, rows, alone) in zip(axes, panels, strict=True):
-        _panel(axis, rows, alone, noise)
+        marked |= _panel(axis, rows, alone, noise)
         axis.set_title(style.plain(title), loc="left")
     handles = [
         Line2D([], [], color=ink, marker=mark, **look) for ink, mark, look in (TOGETHER, ALONE)
     ]
     texts = ["in this prompt, 95 % interval", "the same images, one a prompt"]
-    if any(rows.model.iloc[0] in noise for _, rows, _ in panels):
+    if marked:
         sign, text = style.noise_handle()
         handles, texts = [*handles, sign], [*texts, text]
     figure.legend(handles, texts, loc="outside lower center", ncols=3 if len(panels) > 1 else 1)
     return figure
 
 
-def _panel(axis: Axes, rows: "DataFrame", alone: "DataFrame", noise: Noise) -> None:
+def _panel(axis: Axes, rows: "DataFrame", alone: "DataFrame", noise: Noise) -> bool:
+    """Draw one panel; whether a difference in it is marked as no more than noise."""
+    marked = False
     places = list(rows.groupby("position"))
     for x, (_, group) in enumerate(places):
         values, highs = [], []
@@ -83,11 +86,13 @@ def _panel(axis: Axes, rows: "DataFrame", alone: "DataFrame", noise: Noise) -> N
                 highs.append(y[2])
         if len(values) == 2 and within(values[0] - values[1], rows.model.iloc[0], noise):
             style.above(axis, x, max(highs), MARK)
+            marked = True
     labels = [f"{position}\n({len(group)})" for position, group in places]
     axis.set_xticks(range(len(places)), labels, fontsize=6 if len(places) < 8 else 4.5)
     axis.set_xlim(-0.5, len(places) - 0.5)
     axis.grid(axis="y")
     axis.margins(y=0.1)  # room for the marks
+    return marked
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def build(data: tuple[list[dict[str, str]], Noise]) -> Figure:
     for (left, right), (panel, own) in zip(axes, panels.items(), strict=True):
         name, images, protocol, labels, n = panel
         sources = [row for row in own if row["row"] == "source"]
+        marked = False
         for y, row in enumerate(sources):
             factor = row["factor"]
             mixed, image = " x " in factor, "image" in factor
@@ -52,13 +53,14 @@ def build(data: tuple[list[dict[str, str]], Noise]) -> Figure:
                 text += f"   p = {float(row['p_holm']):.2f}, flips {float(row['flips']):.0f} %"
                 if within(float(row["range"]), row["model"], noise):
                     text += f" {MARK}"
+                    marked = True
             left.text(share + 0.8, y, text, va="center", fontsize=6)
         left.set_yticks(range(len(sources)), [said(row["factor"]) for row in sources])
         left.tick_params(axis="y", length=0)
         left.invert_yaxis()
         left.set_xlim(0, 1.25 * max(float(row["share"]) for row in sources) + 5)
         label = "share of the variance of being right (%)"
-        if own[0]["model"] in noise:
+        if marked:
             label += f"\n{MARK}: best and worst setting differ by no more than numerics may change"
         left.set_xlabel(label)
         left.set_title(style.plain(f"{name}: {images}, {protocol}, {labels}, n = {n}"), loc="left")
