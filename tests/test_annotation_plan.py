@@ -3,9 +3,9 @@
 import pytest
 import yaml
 from annotation_cases import LOOK, ROOT
-from labelwise.annotation.plan import Annotations
 from labelwise.config import check
 from labelwise.errors import LabelwiseError
+from labelwise.planning.annotations import Annotations
 from labelwise.planning.grid import Grid
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())

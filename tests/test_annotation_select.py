@@ -91,10 +91,10 @@ def test_disagreement_ranks_by_the_share_of_models():
 
 
 def test_classes_of_either_label_set():
-    taken = chosen(spec({"by": "classes", "class_ids": [3, 27]}), material())
+    taken = chosen(spec({"by": "class-ids", "class_ids": [3, 27]}), material())
     assert taken and all(int(i[3:]) % 12 in (3, 7) for i in taken)
     with pytest.raises(LabelwiseError, match="takes no image"):
-        chosen(spec({"by": "classes", "class_ids": [49]}), material())
+        chosen(spec({"by": "class-ids", "class_ids": [49]}), material())
 
 
 def test_options_are_merged_and_their_sources_sealed(tmp_path):

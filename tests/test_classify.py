@@ -9,7 +9,7 @@ from labelwise import classify, images, predict, records
 from labelwise.classifiers.pixels import EfficientNetLite
 from labelwise.classifiers.timm import Model
 from labelwise.errors import LabelwiseError
-from labelwise.sources import code
+from labelwise.planning.sources import code
 from PIL import Image
 from support import ready
 

@@ -9,7 +9,7 @@ import pytest
 from labelwise.asking import prompts
 from labelwise.engines.base import Question, Run
 from labelwise.errors import LabelwiseError
-from labelwise.sources import LIB
+from labelwise.planning.sources import LIB
 from support import ready
 
 PHOTOS = LIB.parents[1] / "data/demo/photos"

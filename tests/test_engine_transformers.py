@@ -14,7 +14,7 @@ from labelwise.engines import transformers as engine
 from labelwise.engines.base import Question, Run
 from labelwise.errors import LabelwiseError
 from labelwise.planning.checks import cannot
-from labelwise.sources import LIB
+from labelwise.planning.sources import LIB
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from labelwise.sources import LIB, code
+from labelwise.planning.sources import LIB, code
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,7 +12,7 @@ import time
 import pytest
 from labelwise import gpu
 from labelwise.errors import LabelwiseError
-from labelwise.sources import LIB
+from labelwise.planning.sources import LIB
 
 DEVICES = 3
 JOB = """

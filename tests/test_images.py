@@ -210,8 +210,8 @@ def test_restrictions_draw_by_image_id(tmp_path):
         return [r["image"] for r in run(base | spec, tmp_path, labels)]
 
     assert ids(labelled=True) == names[:27]
-    assert ids(classes=[1]) == names[1:27:3]
-    two, three = ids(per_class=2, classes=[0, 1]), ids(per_class=2)
+    assert ids(class_ids=[1]) == names[1:27:3]
+    two, three = ids(per_class=2, class_ids=[0, 1]), ids(per_class=2)
     assert len(two) == 4 and len(three) == 6 and set(two) < set(three)
     assert ids(per_class=2, seed=1) != three
     assert set(three) < set(ids(per_class=3))

@@ -18,7 +18,7 @@ from labelwise import records
 from labelwise.asking.journal import WINDOW, Journal
 from labelwise.errors import LabelwiseError
 from labelwise.images import describe
-from labelwise.sources import LIB
+from labelwise.planning.sources import LIB
 from PIL import Image
 
 N = 40

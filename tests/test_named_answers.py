@@ -13,7 +13,7 @@ from labelwise.engines.base import Run
 from labelwise.errors import LabelwiseError
 from labelwise.mapping import predict
 from labelwise.planning.checks import cannot
-from labelwise.sources import LIB
+from labelwise.planning.sources import LIB
 
 PHOTOS = LIB.parents[1] / "data/demo/photos"
 PROTOCOL = {"prompt": "config/prompts/closed-plain.yaml", "classes": "c", "stop": ["\n"]}

@@ -13,7 +13,7 @@ import pytest
 from labelwise import records
 from labelwise.bench import tiny
 from labelwise.images import describe
-from labelwise.sources import LIB
+from labelwise.planning.sources import LIB
 from PIL import Image
 
 NAMES = [

@@ -19,7 +19,7 @@ from labelwise.engines import sight
 from labelwise.engines import transformers as engine
 from labelwise.engines.base import Question, Run
 from labelwise.errors import LabelwiseError
-from labelwise.sources import LIB
+from labelwise.planning.sources import LIB
 from PIL import Image
 from test_images import png_header
 from test_resume import HEADER as CLOSED

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from labelwise.errors import LabelwiseError
-from labelwise.sources import LIB, code
+from labelwise.planning.sources import LIB, code
 
 
 def names(*stages):
@@ -58,7 +58,9 @@ def test_an_unknown_stage_is_an_error():
 
 def test_planning_imports_nothing_heavy():
     script = (
-        "import sys, labelwise.planning.grid, labelwise.sources, labelwise.config;"
+        "import sys, labelwise.config, labelwise.planning.annotations, labelwise.planning.chapters,"
+        "labelwise.planning.grid, labelwise.planning.restricted, labelwise.planning.shown,"
+        "labelwise.planning.sources, labelwise.planning.typeset;"
         "heavy = {'torch', 'pandas', 'numpy', 'transformers', 'PIL', 'yaml'} & set(sys.modules);"
         "sys.exit(str(heavy) if heavy else 0)"
     )

@@ -262,6 +262,14 @@ def test_what_was_not_run_is_said(name, tmp_path):
         assert "Not run: experiment classifiers" in (tmp_path / f"t.{suffix}").read_text()
 
 
+def test_a_study_of_multiple_choice_alone_has_no_main_comparison(changed):
+    table = build("main", changed(lambda r: r if r["kind"] == "choice" else None))
+    assert not table.panels and table.note.endswith("or classification protocol.")
+    part = changed(lambda r: r if r["kind"] in ("choice", "open") else None)
+    notes = [r["note"] for r in records("out_of_list", part) if "note" in r]
+    assert len(notes) == 1 and notes[0].startswith("Not run: experiment ")
+
+
 def test_a_missing_cell_of_the_grid_is_noted_in_its_row(changed):
     path = changed(lambda r: None if r["model"] == "composed-lite0" and r["kind"] == "open" else r)
     rows = [(r["model"], r["note"]) for r in records("protocols", path) if "note" in r]

@@ -96,6 +96,19 @@ MISTAKES = {
         "knn",
         "'classifier'",
     ),
+    "a key of another name": (
+        set_to(
+            *("models", "tower"),
+            {
+                "engine": "open_clip",
+                "kind": "dual-encoder",
+                "mapper": "x",
+                "class_names": "curated",
+            },
+        ),
+        "models: tower",
+        "'class_names'",
+    ),
     "unquoted true": (set_to("protocols", "open", True, ["original"]), "protocols: open", "quotes"),
     "answer of another kind": (
         set_to("protocols", "open", "answer", "letter"),

@@ -14,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 LIB = Path(workflow.basedir) / "workflow" / "lib"
 sys.path.insert(0, str(LIB))
 
-from labelwise.annotation.plan import Annotations
+from labelwise.planning.annotations import Annotations
 from labelwise.config import check, check_keys
 from labelwise.errors import LabelwiseError
 from labelwise.planning.grid import Grid
@@ -22,7 +22,7 @@ from labelwise.planning import analyses, chapters, restricted
 from labelwise.planning import shown as showing
 from labelwise.planning import typeset as typesetting
 from labelwise.planning.points import BATCHING, CLASSIFY, batch
-from labelwise.sources import code
+from labelwise.planning.sources import code
 
 PAGES = "workflow/lib/labelwise/pages"
 CONFIGS = list(map(str, workflow.overwrite_configfiles)) or ["config/config.yaml"]

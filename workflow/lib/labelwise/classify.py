@@ -52,7 +52,8 @@ class Pixels:
 def load(spec: Mapping[str, Any]) -> Any:
     """The model of an entry, by its engine: see ``labelwise.classifiers``.
 
-    On a CPU its weights are kept channels last, which makes convolutions faster.
+    On a CPU its weights are kept channels last, which makes convolutions faster (the composed
+    engine looks at one image at a time, and leaves its classifier's as they are).
 
     Raises:
         LabelwiseError: an engine that looks at no images, or weights that cannot be loaded.

@@ -47,8 +47,12 @@ def check(config: Mapping[str, Any], schema: Mapping[str, Any], file: str) -> No
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
-    error = best_match(Draft202012Validator(schema).iter_errors(config))
+    errors = list(Draft202012Validator(schema).iter_errors(config))
+    error = best_match(errors)
     if error is not None:
+        here = [e for e in errors if e.absolute_path == error.absolute_path]
+        # a key that is missing may be there under a name that is not known
+        error = next((e for e in here if e.validator == "additionalProperties"), error)
         place = ": ".join(map(str, error.absolute_path))
         raise LabelwiseError(f"{file}: {place + ': ' if place else ''}{_say(error)}")
 

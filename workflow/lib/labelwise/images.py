@@ -293,7 +293,7 @@ def by_folder(found: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
 
 
 def class_list(spec: Mapping[str, Any]) -> set[int] | None:
-    """The class ids of ``class_ids``: a list, or a file (``class_ids``); None where not given."""
+    """The ids that ``class_ids`` gives, a list or a file (``data.class_ids``); None without it."""
     given = spec.get("class_ids")
     if given is None:
         return None

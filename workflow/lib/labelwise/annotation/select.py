@@ -11,7 +11,7 @@ Blocks of ``select`` are taken in their order, each from the images that none be
 ``disagreement``  images on which most of the ``models`` contradict the corrected labels, first
 ``label-errors``  the least credible original labels by ``model``'s probabilities (cleanlab's
                   normalised margin), first
-``classes``       images whose original or corrected labels hold one of the ``class_ids``
+``class-ids``     images whose original or corrected labels hold one of the ``class_ids``
 ``random``        any image, for audit
 
 ``n`` is the most images of each stratum (``strata``: none, category or class, the class being the
@@ -168,7 +168,7 @@ def _label_errors(block: Mapping[str, Any], left: Sequence[str], material: Mater
 
 RANKS: dict[str, Callable[..., Rank]] = {
     "category": _any,
-    "classes": _any,
+    "class-ids": _any,
     "random": _any,
     "disagreement": _disagreement,
     "label-errors": _label_errors,

@@ -138,8 +138,8 @@ def load(path: str | Path) -> dict[str, Any]:
     for key in KEYS:
         try:
             templates[key] = environment.from_string(texts.get(key, ""))
-        except jinja2.TemplateError as error:
-            raise LabelwiseError(f"{path}: {key}: {error}") from None
+        except Exception as error:  # nested too deep, it is no TemplateError
+            raise LabelwiseError(f"{path}: {key}: {brief(error)}") from None
     return templates
 
 

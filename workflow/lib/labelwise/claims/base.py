@@ -164,7 +164,12 @@ class Group:
         ]
 
     def choice(self, source: str, true: str = "original") -> dict[tuple[str, str], Run]:
-        """Multiple-choice runs by (model, form of the answer), controls aside."""
+        """Multiple-choice runs by (model, form of the answer), controls aside.
+
+        Args:
+            source: of the distractors: random, confusions or nearest.
+            true: the true options: original, corrected or original+corrected.
+        """
         return {
             (run.model, run.answer): run
             for run in self.runs
@@ -221,7 +226,7 @@ class Images:
 
 
 def effect(what: str, terms: Sequence[Term], unit: str = "points") -> Effect:
-    """A weighted sum of shares in percent, with its bootstrap interval.
+    """A weighted sum of shares in percent, with its interval over ``REPLICATES`` resamples.
 
     Raises:
         Lacking: a mask with fewer than ``FEWEST`` images.
@@ -253,7 +258,8 @@ def resampled(
 
     Args:
         columns: bool, shape (images, columns).
-        statistic: of means, shape (..., columns), along the last axis.
+        statistic: of means, shape (..., columns), along the last axis; resamples in which it is
+            undefined are left out.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = statistic(statistics.bootstrap(columns, REPLICATES))
@@ -273,7 +279,18 @@ def _p(terms: Sequence[Term]) -> float | None:
 
 
 def change(images: Images, what: str, new: Run, old: Run, under: str = "right") -> Effect:
-    """Accuracy of one run minus that of another, on the same images."""
+    """Accuracy of one run minus that of another in points, on the same images.
+
+    Args:
+        images: that both answered.
+        what: names the effect.
+        new: the one run.
+        old: the other.
+        under: ``right`` (corrected labels) or ``original``.
+
+    Raises:
+        Lacking: too few images.
+    """
     flags, everything = getattr(images, under), images.within("A")
     found = effect(what, [Term(1, flags(new), everything), Term(-1, flags(old), everything)])
     twice = new.model == old.model and new.run != old.run
@@ -322,7 +339,11 @@ def some_below(effects: Sequence[Effect]) -> Finding:
 
 
 def needed(found: Any, what: str) -> Any:
-    """The found things, or the reason why a claim cannot be tested."""
+    """The found things.
+
+    Raises:
+        Lacking: there are none.
+    """
     if not found:
         raise Lacking(f"no {what}")
     return found

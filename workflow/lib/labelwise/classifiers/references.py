@@ -27,7 +27,7 @@ from labelwise.errors import LabelwiseError, cli
 ROWS = 16384
 """Images of a shard: 32 MB at 1024 dimensions."""
 
-EPOCH = 1
+EPOCH = 2
 """Raised where the same key would stand for other numbers."""
 
 LIST = "images.txt"

@@ -77,7 +77,11 @@ class Inputs:
 
 @dataclass
 class Active:
-    """Rows being decoded, their own keys and values [rows, heads, columns, size] and mask."""
+    """Rows being decoded, with their own keys and values [rows, heads, columns, size].
+
+    ``mask`` [rows, columns] is 1 for own tokens, 0 for what is padded on the left; ``axes`` is how
+    many kinds of positions a token has; ``logits`` [rows, vocabulary] of the last column.
+    """
 
     rows: list[Row]
     cache: DynamicCache

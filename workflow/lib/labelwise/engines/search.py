@@ -67,7 +67,18 @@ def loop(
     end_tokens: Sequence[int],
     *decoding: Any,
 ) -> Greedy:
-    """The loop that a protocol's kind asks for; ``decoding`` are the arguments of ``Greedy``."""
+    """The loop that a protocol's kind asks for.
+
+    Args:
+        header: of the requests.
+        names: class names.
+        tokenizer: the model's.
+        end_tokens: ids that end an answer.
+        decoding: the arguments of ``Greedy``.
+
+    Raises:
+        LabelwiseError: names that cannot be completed, or told apart by their tokens.
+    """
     if "decoding" not in header:
         return Greedy(*decoding)
     texts = listed(names, header["primer"], header["stop"])

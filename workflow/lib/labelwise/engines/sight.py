@@ -62,7 +62,7 @@ def resolution(spec: dict[str, Any], processor: Any, config: Any) -> dict[str, A
 class Shown:
     """A batch of questions as their model takes them.
 
-    ``inputs`` go by the processor's names, prompts of several lengths padded on the left.
+    ``inputs`` go by the processor's names, ids [prompts, tokens] padded on the left.
     ``refused`` are the questions that are not among them.
     """
 

@@ -17,7 +17,10 @@ KEPT = 1 << 30
 
 @dataclass(frozen=True)
 class Seen:
-    """A prompt from its first image on: token ids, resized images by the processor's names."""
+    """A prompt from its first image on: token ids, resized images by the processor's names.
+
+    ``ids`` [tokens]; ``positions`` [axes, tokens], None for 0, 1, 2, ...
+    """
 
     files: tuple[str | Path, ...]
     ids: torch.Tensor

@@ -21,7 +21,10 @@ Matrix = list[list[float | None]]
 
 
 def build(table: "DataFrame") -> Figure:
-    """Correlation of recall and of correctness between the models, and the original labels."""
+    """Correlation of recall and of correctness between the models, and the original labels.
+
+    The table is one of ``results/judged``, its columns ``COLUMNS``.
+    """
     table = table[(table.stands == 1) & (table.model_kind != "control")]
     panels = [(key, rows) for key, rows in table.groupby(["images", "labels"], sort=False)]
     if not panels:

@@ -20,7 +20,10 @@ LOOKS = {
 
 
 def build(table: "DataFrame") -> Figure:
-    """Accuracy against confidence in bins of equally many images, one panel a run."""
+    """Accuracy against confidence in bins of equally many images, one panel a run.
+
+    The table is one of ``results/calibration`` (fractions, not percent).
+    """
     panels = list(table.groupby(["images", "labels", "name"], sort=False))
     if not panels:
         return style.not_run("", "answers with probabilities")

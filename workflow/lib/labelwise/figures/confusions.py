@@ -23,7 +23,10 @@ Pair = tuple[str, str]
 
 
 def build(table: "DataFrame") -> Figure:
-    """The most frequent confusions of images with one label, a column a model."""
+    """The most frequent confusions of images with one label, a column a model.
+
+    The table is one of ``results/judged``, its columns ``COLUMNS``.
+    """
     one = table[
         (table.stands == 1) & (table.model_kind != "control") & table.category.isin(judged.SINGLE)
     ]

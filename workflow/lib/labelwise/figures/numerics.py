@@ -15,7 +15,10 @@ COLUMNS = (
 
 
 def build(rows: list[dict[str, str]]) -> Figure:
-    """Share of answers that flip, one row a variant, one panel a model."""
+    """Share of answers that flip, one row a variant, one panel a model.
+
+    Rows are those of ``results/numerics``, in percent.
+    """
     panels: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for row in rows:
         key = row["model_name"], row["images"], row["protocol"], row["labels"], row["n"]

@@ -7,8 +7,9 @@ from matplotlib.patches import Patch
 
 from labelwise.evaluation.selection import Run, closed_and_mapped, corrected, mapped_right, prompted
 from labelwise.figures import style
+from labelwise.records import LEAVES
 
-CATEGORIES = ("A", "S+", "S-", "M+", "M-", "N")
+SHOWN = ("A", *LEAVES)
 SERIES = (
     ("a listed name", "#C9E4F6", ""),
     ("out of list, mapped to a right class", style.BLUE, ""),
@@ -26,7 +27,7 @@ def build(runs: list[Run]) -> Figure:
         for own in prompted(group).values()
         for exact, mapped in [closed_and_mapped(own)]
         if exact is not None
-        for shares in [[(c, exact.n(c), _shares(exact, mapped, c)) for c in CATEGORIES]]
+        for shares in [[(c, exact.n(c), _shares(exact, mapped, c)) for c in SHOWN]]
     ]
     if not panels:
         return style.not_run(runs[0].experiment, "closed protocol with mapper exact")

@@ -22,7 +22,10 @@ Numbers = dict[str, dict[str, dict[str, dict[str, str]]]]
 
 
 def build(rows: list[dict[str, str]]) -> Figure:
-    """Ranks of every model under each label set, a row a model, one panel an image set."""
+    """Ranks of every model under each label set, a row a model, one panel an image set.
+
+    Rows are those of ``results/ranks``.
+    """
     images = list(dict.fromkeys(row["images"] for row in rows))
     found = [_numbers([row for row in rows if row["images"] == name]) for name in images]
     lines = [_height(numbers) for numbers in found]

@@ -35,7 +35,10 @@ CLASSIFIER = (style.BLUE, "s", "-")
 
 
 def build(table: "DataFrame") -> Figure:
-    """Accuracy against the confidence of the best supervised classifier, one panel a category."""
+    """Accuracy against the confidence of the best supervised classifier, one panel a category.
+
+    The table is one of ``results/judged``, its columns ``COLUMNS``.
+    """
     table = table[(table.stands == 1) & (table.model_kind != "control")]
     panels: list[Any] = []
     series: dict[Any, Any] = {}

@@ -16,7 +16,10 @@ INKS = (style.BLUE, style.VERMILLION, style.GREEN, style.PURPLE, style.ORANGE, s
 
 
 def build(table: "DataFrame") -> Figure:
-    """Accuracy of the most confident share of answers, one panel a label set."""
+    """Accuracy of the most confident share of answers, one panel a label set.
+
+    The table is one of ``results/calibration`` (fractions, not percent).
+    """
     table = table[table.measure == "selective"]
     panels = list(table.groupby(["images", "labels"], sort=False))
     if not panels:

@@ -151,7 +151,7 @@ def grid(
 
 def heat(
     axis: Axes, values: Sequence[Sequence[float | None]], texts: Any, low: float, high: float
-) -> Any:
+) -> None:
     """Draw a matrix as coloured cells with their texts; None is an empty, hatched cell.
 
     Args:
@@ -194,7 +194,16 @@ def _luminance(colour: Sequence[float]) -> float:
 
 
 def interval(axis: Axes, x: float, y: Any, ink: str, mark: str, **look: Any) -> None:
-    """Draw one number with its interval, upright. ``y``: (value, low, high); None is left out."""
+    """Draw one number with its interval, upright.
+
+    Args:
+        axis: where.
+        x: in its units.
+        y: value, low and high in its units; None is left out.
+        ink: colour of both.
+        mark: marker of the value.
+        look: more for the marker.
+    """
     value, low, high = y
     if value is None:
         return

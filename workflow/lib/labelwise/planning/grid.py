@@ -14,8 +14,8 @@ from labelwise.errors import LabelwiseError
 from labelwise.planning import checks
 from labelwise.planning.inputs import Inputs
 from labelwise.planning.points import ARGMAX, CLASSIFY, OPTIONS, Point, Run, batching
+from labelwise.planning.sources import LIB
 from labelwise.servers import entries as servers
-from labelwise.sources import LIB
 
 
 class Grid(Inputs):

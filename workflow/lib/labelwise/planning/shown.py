@@ -8,7 +8,7 @@ from labelwise.planning.grid import Grid
 from labelwise.planning.points import CLASSIFY
 
 JUDGED = ("agreement", "confusions", "gallery", "positions", "reliability")
-"""Figures of single answers; all others are drawn from the experiment's scores."""
+"""Figures of single answers."""
 
 CALIBRATED = ("calibration", "selective")
 """Figures and tables of probabilities."""
@@ -156,10 +156,12 @@ def metas(grid: Grid) -> list[str]:
 
 
 def used_config(grid: Grid) -> str:
-    """The configuration as far as some experiment uses it, as JSON."""
+    """The configuration as far as some experiment uses it, as JSON: its sections by name."""
     config, points = grid.config, grid.points
     models = _models(grid)
     protocols = {point.run.protocol for point in points} - {CLASSIFY}
+    named = [config["models"][name] for name in models]
+    named += [config["protocols"][name] for name in protocols]
     mappers = {point.mapper for point in points} & set(config["mappers"])
     mappers |= {config["models"][m]["mapper"] for m in models if "mapper" in config["models"][m]}
     images = {point.run.images for point in points}
@@ -172,7 +174,12 @@ def used_config(grid: Grid) -> str:
         "encoders": {
             config["mappers"][m]["encoder"] for m in mappers if "encoder" in config["mappers"][m]
         },
-        "class_names": {config["protocols"][p]["classes"] for p in protocols},
+        "class_names": {
+            entry[key]
+            for entry in named
+            for key in ("classes", "targets", "other_names")
+            if key in entry
+        },
     }
     kept = {kind: {n: config[kind][n] for n in sorted(names)} for kind, names in chosen.items()}
     shown = {kind: config[kind] for kind in ("experiments", "figures", "tables")}

@@ -73,7 +73,10 @@ def judged(grid: Grid, experiments: Iterable[str]) -> dict[str, list[str]]:
 
 
 def plan(grid: Grid, experiments: Iterable[str]) -> str:
-    """Label sets with their rules, and the original labels of image sets, as JSON."""
+    """Label sets with their rules, and the original labels of image sets, as JSON.
+
+    ``{"labels": {name: entry}, "original": {images: label set}}``, as ``verdicts.Judge`` takes it.
+    """
     points = [point for name in experiments for point in grid.points_of[name]]
     return json.dumps(
         {

@@ -29,7 +29,7 @@ METRICS = {
     "accuracy": ("accuracy", "percent", ""),
     "accuracy_original": ("original", "percent", "original_"),
     "gain": ("gain", "points", "gain_"),
-    "out_of_list": ("oop", "percent", None),
+    "oop": ("oop", "percent", None),
 }
 """Metric -> column of the experiments, unit, prefix of its interval's ends (None: it has none)."""
 

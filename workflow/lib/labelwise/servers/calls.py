@@ -64,7 +64,13 @@ class Filtered(Exception):
 
 
 class Limiter:
-    """A window of calls that grows with answers and halves at a 429."""
+    """A window of calls that grows with answers and halves at a 429.
+
+    Args:
+        most: calls under way at most.
+        clock: seconds.
+        sleep: waits for so many seconds.
+    """
 
     def __init__(self, most: int, clock: Callable[[], float], sleep: Callable) -> None:
         self.most, self.clock, self.sleep = most, clock, sleep

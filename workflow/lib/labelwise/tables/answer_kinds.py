@@ -39,17 +39,17 @@ def build(runs: list[Run], details: Details) -> style.Table:
         "answer_kinds",
         runs,
         "What are the answers that name no listed class?",
-        lambda shown: (
+        caption=lambda shown: (
             "Closed-world (CW) answers outside the list: their number (mean over repeats), and in"
             " percent of it: the words of part of a listed name in any order; exactly a name of"
             " another known set; a refusal to answer; any other text; nothing that could be read"
             " (cut off, empty, not parsed, wrongly numbered), which the paper does not tell apart."
         ),
-        "closed protocol with a text encoder beside mapper exact",
-        ("Model",),
-        COLUMNS,
-        lambda group: (_row(own, found) for own in prompted(group).values()),
-        style.kind_groups,
+        missing="closed protocol with a text encoder beside mapper exact",
+        stubs=("Model",),
+        columns=COLUMNS,
+        rows=lambda group: (_row(own, found) for own in prompted(group).values()),
+        groups=style.kind_groups,
     )
 
 

@@ -20,16 +20,16 @@ def build(runs: list[Run], noise: Noise | None = None) -> style.Table:
         "batches",
         runs,
         "Do several images in one prompt change the answers?",
-        lambda shown: (
+        caption=lambda shown: (
             "Closed-world (CW) accuracy in percent by images a prompt, in a shuffled order. Behind"
             " each number the difference from the model's row with the fewest images a prompt, in"
             " percentage points or counts (the experiment holds no interval for it). Out of list:"
             f" answers without a usable class. {caption(noise, {run.model for run in shown})}"
         ),
-        "closed protocol with two numbers of images a prompt",
-        ("Images", "Order"),
-        COLUMNS,
-        lambda group: _panel(group, noise),
+        missing="closed protocol with two numbers of images a prompt",
+        stubs=("Images", "Order"),
+        columns=COLUMNS,
+        rows=lambda group: _panel(group, noise),
     )
 
 

@@ -30,7 +30,16 @@ IMAGES = {
 def beside(
     table: style.Table, published: Published, names: Names
 ) -> tuple[style.Table, list[dict[str, Any]]]:
-    """The variant "paper | ours" of a table, and the rows of its CSV: one a cell that both have."""
+    """The variant "paper | ours" of a table, and the rows of its CSV: one a cell that both have.
+
+    Args:
+        table: ours.
+        published: the paper's.
+        names: kind of entry -> its name here -> its name in the paper.
+
+    Returns:
+        The table, with a note why where no cell is in both; rows with ``COLUMNS``.
+    """
     panels, records = [], []
     for panel in table.panels:
         groups = []

@@ -22,7 +22,10 @@ COLUMNS = (
 
 
 def build(table: "DataFrame") -> style.Table:
-    """Calibration errors, Brier scores and selective risk, a row a run."""
+    """Calibration errors, Brier scores and selective risk in percent, a row a run.
+
+    The table is one of ``results/calibration`` (fractions).
+    """
     panels = [
         style.Panel(
             style.panel_title(images, labels),

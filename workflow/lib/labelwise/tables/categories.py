@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from labelwise.evaluation.selection import Run, corrected
+from labelwise.evaluation.selection import Run
 from labelwise.records import CATEGORIES
 from labelwise.tables import style
 from labelwise.tables.files import command
@@ -25,33 +25,31 @@ PUBLISHED = Published(2, "full")
 
 def build(runs: list[Run]) -> style.Table:
     """How many images fall into each category of a label set."""
-    panels, shown = [], []
-    for (images, labels), group in corrected(runs).items():
-        run = _of_no_model(max(group, key=lambda run: run.n("A")))
-        shown.append(run)
-        rows = [
-            style.Row(
-                ((style.true_minus(category), ""), (MEANING[category], "")),
-                run,
-                [style.Cell(float(n), n), style.share(n, run.n("A"))],
-                category=category,
-            )
-            for category in CATEGORIES
-            for n in [run.n(category)]
-        ]
-        panels.append(
-            style.Panel(
-                style.panel_title(images, labels), ("Category", "Meaning"), COLUMNS, [("", rows)]
-            )
-        )
-    return style.Table(
+    return style.by_label_set(
         "categories",
-        runs[0].experiment,
+        runs,
         "How many images have one, several or no corrected label, the original among them or not?",
-        f"Images and their share in percent. {style.how_scored(shown)}" if panels else "",
-        panels,
-        "" if panels else style.not_run(runs, "label set that differs from the original labels"),
+        caption=lambda shown: "Images and their share in percent.",
+        missing="label set that differs from the original labels",
+        stubs=("Category", "Meaning"),
+        columns=COLUMNS,
+        rows=_rows,
+        groups=lambda rows: [("", rows)],
     )
+
+
+def _rows(group: list[Run]) -> list[style.Row]:
+    run = _of_no_model(max(group, key=lambda run: run.n("A")))
+    return [
+        style.Row(
+            ((style.true_minus(category), ""), (MEANING[category], "")),
+            run,
+            [style.Cell(float(n), n), style.share(n, run.n("A"))],
+            category=category,
+        )
+        for category in CATEGORIES
+        for n in [run.n(category)]
+    ]
 
 
 def _of_no_model(run: Run) -> Run:

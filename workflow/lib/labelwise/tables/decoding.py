@@ -28,7 +28,7 @@ def build(runs: list[Run], tokens: Sequence[Mapping[str, str]] = ()) -> style.Ta
         "decoding",
         runs,
         "What does it change to let a model name listed classes only, against mapping its answers?",
-        lambda shown: (
+        caption=lambda shown: (
             "The same prompt, which lists the class names, answered in different ways. CW: the"
             " model writes freely and the answer must match a name; CW+: the same answers, those"
             " out of the list mapped to the nearest name by a text encoder; constrained: greedy"
@@ -39,10 +39,10 @@ def build(runs: list[Run], tokens: Sequence[Mapping[str, str]] = ()) -> style.Ta
             " share, and for its answer (means); CW+ costs an embedding of each answer out of the"
             " list on top."
         ),
-        "constrained or likelihood protocol",
-        ("Answer", "Protocol"),
-        COLUMNS,
-        lambda group: (row for own in prompted(group).values() for row in _rows(own, spent)),
+        missing="constrained or likelihood protocol",
+        stubs=("Answer", "Protocol"),
+        columns=COLUMNS,
+        rows=lambda group: (row for own in prompted(group).values() for row in _rows(own, spent)),
     )
 
 

@@ -43,11 +43,11 @@ def choices(runs: list[Run], name: str, title: str, shown_models: str = "") -> s
         name,
         runs,
         title,
-        lambda shown: " ".join(filter(None, (_caption(shown), shown_models))),
-        "multiple-choice protocol scored under corrected labels",
-        ("Options", "Answer"),
-        COLUMNS,
-        _rows,
+        caption=lambda shown: " ".join(filter(None, (_caption(shown), shown_models))),
+        missing="multiple-choice protocol scored under corrected labels",
+        stubs=("Options", "Answer"),
+        columns=COLUMNS,
+        rows=_rows,
     )
 
 

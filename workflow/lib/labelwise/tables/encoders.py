@@ -21,16 +21,16 @@ def build(runs: list[Run]) -> style.Table:
         "encoders",
         runs,
         "How much does the text encoder that maps answers to class names decide?",
-        lambda shown: (
+        caption=lambda shown: (
             "Accuracy in percent. CW+: closed-world answers out of the list mapped to the nearest"
             " class name; OW: every open-world answer mapped. The CW row is the same answers by"
             " exact match. Templates: the prompt sentences that names are put into before they are"
             " encoded. Bold: best of the model and task."
         ),
-        "mapper with a text encoder",
-        ("Task", "Encoder", "Templates"),
-        style.ACCURACIES,
-        _panel,
+        missing="mapper with a text encoder",
+        stubs=("Task", "Encoder", "Templates"),
+        columns=style.ACCURACIES,
+        rows=_panel,
     )
 
 

@@ -20,7 +20,7 @@ def build(runs: list[Run], noise: Noise | None = None) -> style.Table:
         "formats",
         runs,
         "Do the form of the answer and the order of the class list change the result?",
-        lambda shown: (
+        caption=lambda shown: (
             "Accuracy in percent with the whole class list in the prompt and exact matching;"
             " behind each number the difference in percentage points from the model's first row"
             " (the experiment holds no interval for it). An answer to a protocol that asks for all"
@@ -28,10 +28,10 @@ def build(runs: list[Run], noise: Noise | None = None) -> style.Table:
             " where all are, what is right comes from images without any label."
             f" {caption(noise, {run.model for run in shown})}"
         ),
-        "second closed-world protocol of one model",
-        ("Protocol", "Answer"),
-        COLUMNS,
-        lambda group: _panel(group, noise),
+        missing="second closed-world protocol of one model",
+        stubs=("Protocol", "Answer"),
+        columns=COLUMNS,
+        rows=lambda group: _panel(group, noise),
     )
 
 

@@ -39,18 +39,18 @@ def build(runs: list[Run]) -> style.Table:
         "label_sets",
         runs,
         "Is a gain from other labels the same on other images and by other annotators?",
-        lambda shown: (
+        caption=lambda shown: (
             "Accuracy in percent, a part for each image set and label set. CW: closed world or"
             " classification; MC: multiple choice. Gain: corrected minus original in percentage"
             " points, with an interval paired on the same images. Where the oracle answers with"
             " the original label, its row is the accuracy of those labels. Bold: best of its"
             " column, controls aside."
         ),
-        "label set that differs from the original labels",
-        ("Model", "Task"),
-        COLUMNS,
-        _rows,
-        style.kind_groups,
+        missing="label set that differs from the original labels",
+        stubs=("Model", "Task"),
+        columns=COLUMNS,
+        rows=_rows,
+        groups=style.kind_groups,
     )
 
 

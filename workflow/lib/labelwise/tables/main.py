@@ -21,12 +21,12 @@ def build(runs: list[Run]) -> style.Table:
         "main",
         runs,
         "How do the models compare under the original and under the corrected labels?",
-        _caption,
-        "closed-world, open-world or classification protocol",
-        ("Model", "Task"),
-        COLUMNS,
-        _rows,
-        style.kind_groups,
+        caption=_caption,
+        missing="closed-world, open-world or classification protocol",
+        stubs=("Model", "Task"),
+        columns=COLUMNS,
+        rows=_rows,
+        groups=style.kind_groups,
     )
 
 

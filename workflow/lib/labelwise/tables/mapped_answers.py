@@ -54,7 +54,7 @@ def build(runs: list[Run]) -> style.Table:
         "mapped_answers",
         runs,
         "What does mapping make of the answers that name no listed class?",
-        lambda shown: (
+        caption=lambda shown: (
             "Closed-world answers, counts (means over repeats) and percent. Out of list: a text"
             " that is no listed name; abstained: a refusal to answer; unusable: cut off, empty,"
             " not parsed or wrongly numbered. Rate: all three among the images of the category."
@@ -63,11 +63,11 @@ def build(runs: list[Run]) -> style.Table:
             " the main table). On N images no label can be right, so nothing is counted there, nor"
             " in A: the paper's A counts every such answer as right."
         ),
-        "closed protocol with mapper exact (CW)",
-        ("Category",),
-        COLUMNS,
-        lambda group: (row for own in prompted(group).values() for row in _rows(own)),
-        _groups,
+        missing="closed protocol with mapper exact (CW)",
+        stubs=("Category",),
+        columns=COLUMNS,
+        rows=lambda group: (row for own in prompted(group).values() for row in _rows(own)),
+        groups=_groups,
     )
 
 

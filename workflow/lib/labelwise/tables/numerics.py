@@ -22,7 +22,7 @@ def read(path: str) -> list[dict[str, str]]:
 
 
 def build(rows: list[dict[str, str]]) -> style.Table:
-    """The numerics panel: one row a variant."""
+    """The numerics panel: one row a variant; rows are those of ``results/numerics``, in percent."""
     panels = []
     for key in dict.fromkeys(_panel(row) for row in rows):
         images, protocol, batching, labels = key

@@ -28,17 +28,19 @@ def build(runs: list[Run], noise: Noise | None = None) -> style.Table:
         "order",
         runs,
         "Does it help to see images of one class together?",
-        lambda shown: (
+        caption=lambda shown: (
             "Closed-world (CW) accuracy in percent. Shuffled: classes are mixed in a prompt; same"
             " class: all images of a prompt share their original label. Behind each number the"
             " difference from the shuffled order with as many images a prompt, in percentage"
             " points or counts (the experiment holds no interval for it). Out of list: answers"
             f" without a usable class. {caption(noise, {run.model for run in shown})}"
         ),
-        "closed protocol in a shuffled and a same-class order",
-        ("Images", "Order"),
-        COLUMNS,
-        lambda group: (row for own in prompted(group).values() for row in _of_model(own, noise)),
+        missing="closed protocol in a shuffled and a same-class order",
+        stubs=("Images", "Order"),
+        columns=COLUMNS,
+        rows=lambda group: (
+            row for own in prompted(group).values() for row in _of_model(own, noise)
+        ),
     )
 
 

@@ -16,16 +16,16 @@ def build(runs: list[Run]) -> style.Table:
         "out_of_list",
         runs,
         "How often does a closed-world answer name no listed class?",
-        lambda shown: (
+        caption=lambda shown: (
             "Share of the images of a category, in percent, whose closed-world (CW) answer is none"
             " of the listed names: other texts, refusals, and answers that are cut off, empty, not"
             " parsed or wrongly numbered."
         ),
-        "closed protocol with mapper exact (CW)",
-        ("Model",),
-        COLUMNS,
-        lambda group: map(_row, prompted(group).values()),
-        style.kind_groups,
+        missing="closed protocol with mapper exact (CW)",
+        stubs=("Model",),
+        columns=COLUMNS,
+        rows=lambda group: map(_row, prompted(group).values()),
+        groups=style.kind_groups,
     )
 
 

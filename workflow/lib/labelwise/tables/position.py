@@ -34,7 +34,7 @@ def build(runs: list[Run], details: Details, noise: Noise | None = None) -> styl
         "position",
         runs,
         "Does it matter where in the prompt an image stands?",
-        lambda shown: (
+        caption=lambda shown: (
             "Closed-world (CW) accuracy in percent. Position: the place of an image in its prompt"
             " of the run with most images a prompt; the rows below it are the same images by"
             " images a prompt, where their place may be another. Behind each number the difference"
@@ -42,10 +42,10 @@ def build(runs: list[Run], details: Details, noise: Noise | None = None) -> styl
             " Out of list: answers without a usable class."
             f" {caption(noise, {run.model for run in shown})}"
         ),
-        "closed protocol with two numbers of images a prompt",
-        ("Position", "Images"),
-        COLUMNS,
-        lambda group: (
+        missing="closed protocol with two numbers of images a prompt",
+        stubs=("Position", "Images"),
+        columns=COLUMNS,
+        rows=lambda group: (
             row for own in prompted(group).values() for row in _of_model(own, scores, noise)
         ),
     )

@@ -17,7 +17,7 @@ def build(runs: list[Run]) -> style.Table:
         "protocols",
         runs,
         "What does mapping answers to class names change, and what a prompt without the list?",
-        lambda shown: (
+        caption=lambda shown: (
             "Accuracy in percent. CW: the prompt lists the class names and the answer must match"
             " one exactly; CW+: the same answers, those out of the list mapped to the nearest name"
             " by a text encoder; CN and CN+: the same with a few names chosen for each image; OW:"
@@ -27,10 +27,10 @@ def build(runs: list[Run]) -> style.Table:
             " model, that of its row with the highest accuracy under the corrected labels: a"
             " choice made on the test images."
         ),
-        "closed or open protocol scored under corrected labels",
-        ("Task", "Protocol"),
-        style.ACCURACIES,
-        lambda group: (
+        missing="closed or open protocol scored under corrected labels",
+        stubs=("Task", "Protocol"),
+        columns=style.ACCURACIES,
+        rows=lambda group: (
             row for own in prompted(group).values() for row in _rows(usual_batching(own))
         ),
     )

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from labelwise.records import read_csv
-from labelwise.sources import LIB
 from labelwise.tables.style import Column, Row
 
-REPORTED = LIB.parent / "reported"
+REPORTED = Path(__file__).resolve().parents[3] / "reported"
 KEYS = frozenset(
     [
         "model",
@@ -60,7 +60,7 @@ class Published:
 
     @cached_property
     def rows(self) -> Rows:
-        """What the paper prints, as text."""
+        """What the paper prints, as text; a missing file is an error."""
         return self.adjust(read_csv(REPORTED / f"table{self.table:02d}.csv"))
 
     @cached_property
@@ -73,7 +73,10 @@ class Published:
         return not self.images or names["images"].get(row.run.images) == self.images
 
     def find(self, row: Row, column: Column, names: Names) -> tuple[str, str]:
-        """The number printed for a cell of ours, and half of its interval; '' where none is."""
+        """The number printed for a cell of ours, and half of its 95 % interval; '' where none is.
+
+        Both are texts in the unit of the cell: percent, points or a count.
+        """
         keys, index = self._index
         wanted = {
             "model": names["models"].get(row.run.model, ""),

@@ -27,7 +27,10 @@ def read(path: str) -> list[dict[str, str]]:
 
 
 def build(rows: list[dict[str, str]]) -> style.Table:
-    """Ranks, moves and gains of every model, by label set; then what annotators agree on."""
+    """Ranks, moves and gains of every model, by label set; then what annotators agree on.
+
+    Rows are those of ``results/ranks``, each number in its own unit.
+    """
     panels = []
     ceilings = []
     for images, labels in dict.fromkeys((row["images"], row["labels"]) for row in rows):

@@ -19,15 +19,15 @@ def build(runs: list[Run]) -> style.Table:
         "stability",
         runs,
         "How far does a model agree with itself when it is asked again?",
-        lambda shown: (
+        caption=lambda shown: (
             "Closed-world (CW) accuracy in percent, mean over repeats of the very same prompts;"
             " images a prompt. An interval of no width: every repeat scored alike. Out of list:"
             " answers without a usable class."
         ),
-        "closed protocol that was asked several times (repeats)",
-        ("Images", "Repeats"),
-        COLUMNS,
-        lambda group: (
+        missing="closed protocol that was asked several times (repeats)",
+        stubs=("Images", "Repeats"),
+        columns=COLUMNS,
+        rows=lambda group: (
             _row(run)
             for own in prompted(group).values()
             for run in own

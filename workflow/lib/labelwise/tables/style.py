@@ -187,6 +187,7 @@ def by_label_set(
     name: str,
     runs: Sequence[Run],
     title: str,
+    *,
     caption: Callable[[list[Run]], str],
     missing: str,
     stubs: Sequence[str],
@@ -194,7 +195,7 @@ def by_label_set(
     rows: Callable[[list[Run]], Iterable[Row]],
     groups: Callable[[list[Row]], list[tuple[str, list[Row]]]] = model_groups,
 ) -> Table:
-    """A table with a panel for each image set and label set that has numbers.
+    """A table with a panel for each image set and label set; one without numbers is left out.
 
     Args:
         name: of the table.

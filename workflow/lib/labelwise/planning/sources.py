@@ -10,7 +10,7 @@ from pathlib import Path
 
 from labelwise.errors import LabelwiseError
 
-LIB = Path(__file__).parents[1]
+LIB = Path(__file__).parents[2]
 
 
 def _file(module: str) -> Path | None:
