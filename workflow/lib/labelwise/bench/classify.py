@@ -189,8 +189,8 @@ def measure(
         for batch, turns in theirs.items():
             turns.append(alone(cores, plain, spec, files, len(cores), batch))
     best = min(theirs.values(), key=lambda turns: statistics.median(turn[1] for turn in turns))
-    (wall, cpu), (plain_wall, plain_cpu) = (
-        (statistics.median(turn[i] for turn in turns) for i in (1, 2)) for turns in (mine, best)
+    wall, cpu, plain_wall, plain_cpu = (
+        statistics.median(turn[i] for turn in turns) for turns in (mine, best) for i in (1, 2)
     )
     return {
         "library": library,
