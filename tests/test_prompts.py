@@ -139,6 +139,7 @@ def test_unknown_list_formats_and_orders():
         ("system: '{{ n_images }}'", r"bad.yaml: system: 'n_images' is undefined"),
         ("closing: '{{ clas_list }}'", r"bad.yaml: closing: 'clas_list' is undefined"),
         ("system: '{% if %}'", r"bad.yaml: system: Expected"),
+        ("system: '{{ 1 + answer }}'", r"bad.yaml: system: unsupported operand"),
         ("sistem: x", r"bad.yaml: unknown key 'sistem'; known: system"),
         ("system: [x]", r"bad.yaml: system: must be text"),
         ("x", r"bad.yaml: not keys with values"),
@@ -168,3 +169,9 @@ def test_image_labels_count_from_one():
     kinds = prompts.render(header, first).user
     assert [part for part in kinds if part[0] == "image"] == [("image", "a"), ("image", "b")]
     assert [text.strip() for kind, text in kinds if kind == "text"] == ['Image "1":', 'Image "2":']
+
+
+def test_a_header_without_schema_enforces_none():
+    header, first, *_ = lines("closed-json")
+    del header["schema"]
+    assert prompts.render(header, first).schema is None
