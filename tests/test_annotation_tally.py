@@ -188,6 +188,13 @@ def test_alpha_of_krippendorff_s_example():
     ]
     assert math.isclose(alpha(said, frozenset()), 0.095, abs_tol=0.001)
     assert alpha([said[0], said[0]], frozenset()) == 1.0
+    # section C: four observers, twelve units, missing data: alpha 0.743
+    rows = ("123321412...", "1233224125.3", ".3332342251.", "12332441251.")
+    observers = [
+        {str(i): decide(str(i), who, int(value)) for i, value in enumerate(row) if value != "."}
+        for who, row in zip("abcd", rows, strict=True)
+    ]
+    assert math.isclose(alpha(observers, frozenset()), 0.743, abs_tol=0.0005)
     same = {str(i): decide(str(i), "a", 3) for i in range(4)}
     assert alpha([same, same], frozenset()) is None
 

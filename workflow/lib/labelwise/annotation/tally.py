@@ -240,20 +240,26 @@ def agreements(decisions: Sequence[Decision], n_classes: int, pairs: Pairs) -> I
 
 
 def alpha(said: Sequence[Mapping[str, Decision]], pairs: Pairs) -> float | None:
-    """Krippendorff's nominal alpha (package krippendorff); None where it is undefined."""
-    import krippendorff
+    """Krippendorff's nominal alpha (2011, section C: any number of observers, missing data).
 
-    codes: dict[frozenset[int], int] = {}
-    cases = sorted({case for own in said for case in own})
-    table = np.full((len(said), len(cases)), np.nan)
-    for i, own in enumerate(said):
-        for j, case in enumerate(cases):
-            if case in own:
-                table[i, j] = codes.setdefault(own[case].meaning(pairs), len(codes))
-    pairable = (~np.isnan(table)).sum(axis=0) > 1
-    if len(np.unique(table[:, pairable][~np.isnan(table[:, pairable])])) < 2:
-        return None
-    return float(krippendorff.alpha(reliability_data=table, level_of_measurement="nominal"))
+    Args:
+        said: each annotator's decisions by case; a case that one alone decided tells nothing.
+        pairs: equivalent classes, which are one value.
+
+    Returns:
+        1 for full agreement, 0 for chance; None where all decisions are the same value.
+    """
+    totals: Counter[frozenset[int]] = Counter()
+    disagreeing = 0.0
+    for case in sorted({case for own in said for case in own}):
+        counts = Counter(own[case].meaning(pairs) for own in said if case in own)
+        n = counts.total()
+        if n > 1:
+            totals += counts
+            disagreeing += (n**2 - sum(c**2 for c in counts.values())) / (n - 1)
+    n = totals.total()
+    expected = n**2 - sum(c**2 for c in totals.values())
+    return 1 - (n - 1) * disagreeing / expected if expected else None
 
 
 def kinds(names: Iterable[str], known: Mapping[str, str]) -> str:
