@@ -98,6 +98,10 @@ def look(model: Any, files: Sequence[str], dtype: str = "float32", what: str = "
             return model.score(batch)
 
     def rows() -> Rows:
+        if cpu and cores == 1:  # two threads would only take turns
+            for batch in loader:
+                yield from zip(*score(batch), strict=True)
+            return
         waiting: deque[Future] = deque()
         with ThreadPoolExecutor(cores if cpu else 1) as pool:
             for batch in loader:
