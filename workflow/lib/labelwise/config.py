@@ -90,7 +90,7 @@ def _say(error: Any) -> str:
         unknown = [key for key in value if key not in known]
         if unknown[0] is True and "true" in known:
             return 'key true: YAML takes it for yes; write "true" in quotes'
-        near = difflib.get_close_matches(str(unknown[0]), known, 1)
+        near = difflib.get_close_matches(str(unknown[0]), known, 1, cutoff=0.7)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
         return f"unknown key {unknown[0]!r}; {hint}"
     if error.validator == "required":

@@ -339,7 +339,7 @@ def table(name: str, spec: Mapping[str, Any], labels: str | Path | None) -> list
 @cli
 def main(argv: list[str] | None = None) -> None:
     """``python -m labelwise.images --name NAME --spec JSON --out results/images/NAME.csv``."""
-    parser = argparse.ArgumentParser(prog="labelwise.images", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m labelwise.images", description=__doc__)
     parser.add_argument("--name", required=True, help="the entry of `images` in the configuration")
     parser.add_argument("--spec", type=json.loads, required=True, help="that entry as JSON")
     parser.add_argument("--labels", type=Path, help="label set that classes are chosen by")

@@ -381,7 +381,7 @@ def shard_of(text: str) -> tuple[int, int]:
 @cli
 def main(argv: list[str] | None = None) -> None:
     """Command line of the stage ``infer``."""
-    parser = argparse.ArgumentParser(prog="labelwise.infer", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m labelwise.infer", description=__doc__)
     parser.add_argument("requests", help="requests file (JSON lines)")
     parser.add_argument("--images", required=True, help="image set (CSV)")
     parser.add_argument("--classes", required=True, help="class names (CSV)")

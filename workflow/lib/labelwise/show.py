@@ -45,6 +45,11 @@ def screen(
     for kind, name in (("images", images), ("labels", label_set)):
         if name not in known[kind]:
             raise LabelwiseError(f"{kind}: {name!r} is none of {', '.join(known[kind])}")
+    if protocol == "classify":
+        raise LabelwiseError(
+            f"--run {run}: a classifier is asked nothing; its classes and scores are in"
+            f" results/predictions/{run}/top5.csv"
+        )
     results = Path("results")
     predicted = results / "predictions" / run / f"{mapper}.csv"
     if not predicted.is_file():

@@ -381,7 +381,7 @@ def _snapshot(spec: Mapping[str, str], name: str, offline: bool) -> tuple[Path, 
 @cli
 def main(argv: list[str] | None = None) -> None:
     """``python -m labelwise.weights NAME [--spec JSON] --out results/weights/NAME.json``."""
-    parser = argparse.ArgumentParser(prog="labelwise.weights", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m labelwise.weights", description=__doc__)
     parser.add_argument("name", help="a name of the lock file, or of the model for --spec")
     parser.add_argument("--spec", type=json.loads, help="an entry with `hf` or `folder`")
     parser.add_argument("--lock", type=Path, default=LOCK)

@@ -23,7 +23,11 @@ def show(image: str, protocol: str, config: dict, folder: str | Path = "results/
     """
     if protocol not in config["protocols"]:
         raise LabelwiseError(f"protocols: {protocol!r} is none of {', '.join(config['protocols'])}")
-    paths = sorted(Path(folder).glob(f"*/{protocol}/*.jsonl"))
+    paths = [
+        path
+        for images in config["images"]
+        for path in sorted(Path(folder).glob(f"{images}/{protocol}/*.jsonl"))
+    ]
     for path in paths:
         header, requests = prompts.read(path)
         for request in requests:
@@ -51,7 +55,6 @@ def describe(header: dict, request: dict, width: int = 100, without: Collection[
     for title, text in blocks:
         if text:
             lines.append(f"--- {title}")
-            lines += [
-                folded for line in text.split("\n") for folded in textwrap.wrap(line, width) or [""]
-            ]
+            for line in text.split("\n"):
+                lines += textwrap.wrap(line, width, break_on_hyphens=False) or [""]
     return "\n".join(lines)

@@ -351,6 +351,8 @@ def guess(path: Path) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8-sig") as file:
             head = file.read(4096)
+    except FileNotFoundError:
+        raise LabelwiseError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise LabelwiseError(f"{path}: cannot be read as text: {error}") from None
     line = head.lstrip().split("\n", 1)[0]

@@ -4,6 +4,7 @@ Nothing heavy may be imported here: every Snakemake process, and on a cluster ev
 this module to parse the workflow. All names are checked here, before any job starts.
 """
 
+import difflib
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -50,8 +51,11 @@ class Grid(Inputs):
                         named = "annotations" if key == "annotation" else "experiments"
                         checks.known(self.config, named, entry[key], where)
                 if not (LIB / "labelwise" / kind / f"{name}.py").is_file():
+                    there = [path.stem for path in (LIB / "labelwise" / kind).glob("*.py")]
+                    near = difflib.get_close_matches(name, there, 1)
                     raise LabelwiseError(
                         f"config: {kind}: {name}: no module workflow/lib/labelwise/{kind}/{name}.py"
+                        + (f"; did you mean {near[0]!r}?" if near else "")
                     )
         self.scores = [point.scores for point in self.points]
         self.responses = sorted(

@@ -144,6 +144,8 @@ def read(path: Path, vocabulary: Vocabulary, column: str | None = None) -> Predi
     try:
         with open(path, encoding="utf-8-sig") as file:
             head = next((line for line in file if line.strip()), "")
+    except FileNotFoundError:
+        raise LabelwiseError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise LabelwiseError(f"{path}: cannot be read as text: {error}") from None
     if head.lstrip().startswith(("{", "[")):
