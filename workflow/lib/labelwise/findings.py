@@ -34,9 +34,9 @@ Intervals: percentiles of {replicates} paired resamples of the images; not adjus
 of questions. p: McNemar's exact test where a number compares two runs on the same images, after
 Holm's correction over all p on this page. {noise}
 
-Images without any corrected label count by the rule of the label set (`void`). Where that is
-`correct`, as in the paper, every answer to them is right under the corrected labels, and a gain
-holds that part too; figure `label_gain` and table `ranks` tell it apart.
+Images without any corrected label count by the rule "void" of the label set. Where that is
+"correct", as in the paper, every answer to them is right under the corrected labels, and a gain
+holds that part too; the figure label_gain and the table ranks tell it apart.
 
 Where a model was asked in several settings, the one with the highest corrected accuracy stands for
 it (as in the paper), and the best model of a group is chosen in the same way: both are choices made
