@@ -136,12 +136,12 @@ def test_weights_may_be_a_file_of_a_named_architecture(tmp_path, photos):
     with torch.no_grad():
         reference = model.encode_image(mine.transform(images.read(file))[None], normalize=True)
     assert np.abs(features - reference.numpy()).max() < 1e-6
-    before = encoders.load(spec).identity
+    before = encoders.Encoder(spec).identity
     save_file(
         {k: v + 1 if v.is_floating_point() else v for k, v in model.state_dict().items()},
         tmp_path / "weights.safetensors",
     )
-    assert encoders.load(spec).identity != before
+    assert encoders.Encoder(spec).identity != before
 
 
 @pytest.mark.parametrize("name", ["dinov3-vitl16-dinotxt", "facebook/dinov2-dino.txt"])

@@ -20,7 +20,7 @@ SIZES = {"minilm": 384, "use": 512, "glove": 50}
 @pytest.fixture(scope="module", params=ENGINES)
 def encoder(request):
     ready(request.param)
-    return request.param, encoders.load(
+    return request.param, encoders.Encoder(
         {"engine": ENGINES[request.param], "weights": request.param}
     )
 
@@ -47,8 +47,8 @@ def test_what_is_asked_beside_changes_no_bit(encoder, tmp_path):
     name, _ = encoder
     spec = {"engine": ENGINES[name], "weights": name}
     texts = [*NAMES, "a long text of many more words than the others have, so that all are padded"]
-    rows = encoders.load(spec, tmp_path / "one.sqlite").encode(texts)
-    parts = encoders.load(spec, tmp_path / "other.sqlite")
+    rows = encoders.Encoder(spec, tmp_path / "one.sqlite").encode(texts)
+    parts = encoders.Encoder(spec, tmp_path / "other.sqlite")
     for text, row in zip(texts[::-1], rows[::-1], strict=True):
         assert (parts.encode([text])[0] == row).all()
 
@@ -72,24 +72,24 @@ def test_minilm_is_what_transformers_gives():
     mean = ((states * mask).sum(1) / mask.sum(1)).numpy()
     mean /= np.linalg.norm(mean, axis=1, keepdims=True)
     spec = {"engine": "sentence-transformers", "weights": "minilm"}
-    assert np.abs(encoders.load(spec).encode(NAMES) - mean).max() < 1e-5
-    prompted = encoders.load(spec | {"prompt": "Animal: "}).encode(["tench"])
-    assert np.abs(prompted - encoders.load(spec).encode(["Animal: tench"])).max() < 1e-5
+    assert np.abs(encoders.Encoder(spec).encode(NAMES) - mean).max() < 1e-5
+    prompted = encoders.Encoder(spec | {"prompt": "Animal: "}).encode(["tench"])
+    assert np.abs(prompted - encoders.Encoder(spec).encode(["Animal: tench"])).max() < 1e-5
 
 
 def test_the_cache_answers_without_the_model(tmp_path, monkeypatch):
     ready("use")
     spec = {"engine": "use", "weights": "use"}
     path = tmp_path / "journal" / "use.sqlite"
-    rows = encoders.load(spec, path).encode(NAMES)
+    rows = encoders.Encoder(spec, path).encode(NAMES)
 
     def never(spec):
         raise AssertionError("the model was loaded")
 
     monkeypatch.setitem(encoders.ENGINES, "use", never)
-    assert (encoders.load(spec, path).encode(NAMES) == rows).all()
+    assert (encoders.Encoder(spec, path).encode(NAMES) == rows).all()
     with pytest.raises(AssertionError, match="loaded"):
-        encoders.load(spec | {"prompt": "x"}, path).encode(NAMES[:1])
+        encoders.Encoder(spec | {"prompt": "x"}, path).encode(NAMES[:1])
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT count(*), max(length(row)) FROM vectors").fetchone() == (6, 2048)
         assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
@@ -112,9 +112,9 @@ def test_the_cache_takes_several_writers(tmp_path):
 
 def test_unknown_engines_and_models_are_one_line():
     with pytest.raises(LabelwiseError, match="no engine 'word2vec'; known are"):
-        encoders.load({"engine": "word2vec", "weights": "glove"})
+        encoders.Encoder({"engine": "word2vec", "weights": "glove"})
     with pytest.raises(LabelwiseError, match="open_clip: cannot load ViT-Z-1"):
-        encoders.load({"engine": "open_clip", "model": "ViT-Z-1", "pretrained": "none"}).encode(
+        encoders.Encoder({"engine": "open_clip", "model": "ViT-Z-1", "pretrained": "none"}).encode(
             ["x"]
         )
 
@@ -172,7 +172,7 @@ def test_siglip2_texts_are_brought_to_canonical_form_and_padded(tmp_path):
     model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     with torch.inference_mode():
         reference = model.eval().encode_text(tokens, normalize=True).numpy()
-    encoder = encoders.load(spec)
+    encoder = encoders.Encoder(spec)
     assert np.abs(encoder.encode(TEXTS) - reference).max() < 1e-6
     assert np.abs(encoder.encode(TEXTS[:1]) - reference[:1]).max() < 1e-6
     assert (encoder.encode(["A photo of a BULLMASTIFF"]) == encoder.encode(TEXTS[:1])).all()
@@ -186,7 +186,7 @@ def test_clip_texts_are_cut_and_padded_by_open_clip(monkeypatch):
     monkeypatch.setattr(
         open_clip, "create_model_and_transforms", lambda *a, **k: (model, None, None)
     )
-    encoder = encoders.load({"engine": "open_clip", "model": "RN50", "pretrained": "openai"})
+    encoder = encoders.Encoder({"engine": "open_clip", "model": "RN50", "pretrained": "openai"})
     tokens = open_clip.get_tokenizer("RN50")(TEXTS)
     assert tokens.shape == (3, 77)
     with torch.inference_mode():

@@ -185,7 +185,7 @@ def arguments(files, entry, *more):
 
 
 def test_stages_write_embeddings_and_predictions(files, monkeypatch):
-    monkeypatch.setattr(encoders, "load", lambda spec, cache=None: Encoder())
+    monkeypatch.setattr(encoders, "Encoder", lambda spec, cache=None: Encoder())
     entry = {"kind": "nearest", "encoder": "two", "templates": "none"}
     out = files / "five.npz"
     common = ["--mapper", json.dumps(entry), "--encoder", "{}"]
@@ -249,7 +249,7 @@ def test_what_goes_into_templates(monkeypatch, templated, names, answers):
     mapper = {"kind": "nearest", "templates": "clip-7", "templated": templated}
     for what, number in (("names", names), ("answers", answers)):
         encoder = Encoder()
-        monkeypatch.setattr(encoders, "load", lambda spec, cache=None, e=encoder: e)
+        monkeypatch.setattr(encoders, "Encoder", lambda spec, cache=None, e=encoder: e)
         embed_classes.embedder(mapper, {}, what)(["hen"])
         assert len(encoder.asked) == number
 

@@ -45,6 +45,9 @@ def test_what_was_measured_is_what_was_aimed_at():
         assert all(way["fewer_tokens"] >= 50 for way in one["ways"].values())
     assert all(one["ms_per_image"] < 2 for one in found["scale"]["overhead"])
     assert found["scale"]["plan"]["cpu_s"] < 15
+    for one in found["classify"]:
+        assert one["ratio"] > 0.99 and one["same_top1"] == one["images"] > 0
+    assert found["knn"]["exact"] == found["knn"]["checked"] > 0 and found["knn"]["ratio"] < 1.2
 
 
 def test_results_name_their_machine():

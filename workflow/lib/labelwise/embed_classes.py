@@ -90,7 +90,7 @@ def embedder(
     around = templates(mapper.get("templates", "none") if templated in ("both", what) else "none")
     from labelwise.reading import encoders
 
-    loaded = encoders.load(encoder, cache)
+    loaded = encoders.Encoder(encoder, cache)
     encode = loaded.encode_together if what == "names" else loaded.encode
     return lambda texts: embed(texts, encode, around)
 

@@ -48,8 +48,15 @@ Encode = Callable[[Sequence[str]], np.ndarray]
 class Encoder:
     """Encodes texts; loads its weights at the first text that the cache does not hold.
 
+    Args:
+        spec: an entry of ``encoders``.
+        cache: an sqlite file that keeps its vectors.
+
     Attributes:
         identity: what the vectors depend on, as canonical JSON.
+
+    Raises:
+        LabelwiseError: unknown engine, or weights that are not fetched.
     """
 
     def __init__(self, spec: Mapping[str, Any], cache: str | Path | None = None):
@@ -91,15 +98,6 @@ class Encoder:
         rows[[not text.strip() for text in texts]] = 0
         length = np.linalg.norm(rows, axis=1, keepdims=True)
         return rows / np.where(length > 0, length, 1)
-
-
-def load(spec: Mapping[str, Any], cache: str | Path | None = None) -> Encoder:
-    """The encoder of one entry of ``encoders``; ``cache`` is an sqlite file that keeps its vectors.
-
-    Raises:
-        LabelwiseError: unknown engine, or weights that are not fetched.
-    """
-    return Encoder(spec, cache)
 
 
 def _key(identity: str, text: str) -> bytes:
